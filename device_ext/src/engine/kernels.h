@@ -1,0 +1,95 @@
+// The inner loops of the pulse engine, as a table of functions: compiled once for each instruction
+// set and chosen when the module runs. All of them give the same bits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "keys.h"
+
+namespace warmtile {
+
+/** How a device answers a pulse; names as in aihwkit. */
+enum class StepRule {
+  ConstantStep,
+  LinearStepMult, ///< soft bounds are a linear step whose slope ends at the bounds
+  LinearStepAdd,
+  SoftBoundsReferenceMult,
+  SoftBoundsReferenceAdd,
+  ExpStep,
+  ExpStepComplexNoise,
+  PowStep,
+  PowStepReference,
+};
+
+/** Parameters of an exponential step, as in aihwkit's ExpStepDevice. */
+struct ExpStepParameters {
+  float A_up, A_down;
+  float gamma_up, gamma_down;
+  float a, b;
+  float std_add, std_slope; ///< of the complex noise
+};
+
+/** One row of a device, or one column with a stride; every array is indexed by cross-point. */
+struct DeviceLine {
+  StepRule rule;
+  float *w;          ///< weight that pulses move (the persistent one where there is write noise)
+  float *w_apparent; ///< weight that a read sees; the same array as w without write noise
+  const float *scale_up;
+  const float *scale_down;
+  const float *slope_up;   ///< of a linear step; the exponent of a power step
+  const float *slope_down; ///< likewise
+  const float *reference;
+  const float *min_bound;
+  const float *max_bound;
+  ExpStepParameters exp_step;
+  float dw_min_std;      ///< cycle-to-cycle noise, relative to the step
+  float write_noise_std; ///< noise of the apparent weight, absolute; 0 = none
+  // The reduced weight: total[j] = rest[j] + gamma * w_apparent[j]; total is null where the device
+  // is the weight itself.
+  float *total;
+  const float *rest;
+  float gamma;
+};
+
+struct Kernels {
+  const char *name;
+
+  /** max |v[j]|, 0 <= j < n. */
+  float (*absMax)(const float *v, int n);
+
+  /**
+   * Draws one slot of one vector's lines: line j fires with probability min(1, |v[j]| * p).
+   * Writes j + 1, negative where v[j] is, for each line that fires; returns their number. `out`
+   * has room for n entries.
+   */
+  int (*fire)(const float *v, int n, float p, Key32 key, int32_t *out);
+
+  /**
+   * Pulses at the cross-points `lines` (as fire() writes them; distinct) of a line of devices.
+   * A positive line times `direction` lowers the weight, as in SGD with a positive learning rate.
+   * Noise of cross-point j comes from position j of noise_key's stream, write noise from
+   * write_key's. `scratch` has room for 2 * n entries.
+   */
+  void (*pulse)(
+      const DeviceLine &device,
+      const int32_t *lines,
+      int n,
+      int direction,
+      Key32 noise_key,
+      Key32 write_key,
+      float *scratch);
+};
+
+extern const Kernels kernels_portable;
+#if defined(__x86_64__)
+extern const Kernels kernels_avx2;
+extern const Kernels kernels_avx512;
+#endif
+
+/** The kernels in use: the best that this CPU runs, or those chosen by useKernels(). */
+const Kernels &kernels();
+/** Chooses "portable", "avx2", "avx512" or "auto"; false where the CPU or the build lacks it. */
+bool useKernels(const char *name);
+
+} // namespace warmtile

@@ -1,0 +1,64 @@
+#include <immintrin.h>
+
+#include "kernels.h"
+#include "normal.h"
+
+namespace warmtile {
+namespace {
+#include "kernels_common.inl"
+
+inline __m512i draw16(Key32 key, __m512i index) {
+  __m512i h = _mm512_add_epi32(index, _mm512_set1_epi32((int)key.a));
+  h = _mm512_xor_si512(h, _mm512_srli_epi32(h, 17));
+  h = _mm512_mullo_epi32(h, _mm512_set1_epi32((int)0xed5ad4bbu));
+  h = _mm512_xor_si512(h, _mm512_set1_epi32((int)key.b));
+  h = _mm512_xor_si512(h, _mm512_srli_epi32(h, 11));
+  h = _mm512_mullo_epi32(h, _mm512_set1_epi32((int)0xac4c1b51u));
+  h = _mm512_xor_si512(h, _mm512_srli_epi32(h, 15));
+  h = _mm512_mullo_epi32(h, _mm512_set1_epi32((int)0x31848babu));
+  return _mm512_xor_si512(h, _mm512_srli_epi32(h, 14));
+}
+
+float absMax(const float *v, int n) {
+  __m512 m = _mm512_setzero_ps();
+  int j = 0;
+  for (; j + 16 <= n; j += 16) {
+    m = _mm512_max_ps(m, _mm512_abs_ps(_mm512_loadu_ps(v + j)));
+  }
+  if (j < n) {
+    const __mmask16 rest = (__mmask16)((1u << (n - j)) - 1);
+    m = _mm512_max_ps(m, _mm512_abs_ps(_mm512_maskz_loadu_ps(rest, v + j)));
+  }
+  return _mm512_reduce_max_ps(m);
+}
+
+int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
+  const __m512 scale = _mm512_set1_ps(p * two_to_24);
+  const __m512i lanes =
+      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i ones = _mm512_set1_epi32(1);
+  int count = 0;
+  for (int j = 0; j < n; j += 16) {
+    const int left = n - j;
+    const __mmask16 valid = left >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
+    const __m512 values = _mm512_maskz_loadu_ps(valid, v + j);
+    const __m512i index = _mm512_add_epi32(lanes, _mm512_set1_epi32(j));
+    const __m512 bits = _mm512_cvtepi32_ps(_mm512_srli_epi32(draw16(key, index), 8));
+    const __mmask16 fired = _mm512_mask_cmp_ps_mask(
+        valid, bits, _mm512_mul_ps(_mm512_abs_ps(values), scale), _CMP_LT_OQ);
+    if (fired != 0) {
+      const __m512i line = _mm512_add_epi32(index, ones);
+      const __mmask16 negative = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);
+      const __m512i signed_line =
+          _mm512_mask_sub_epi32(line, negative, _mm512_setzero_si512(), line);
+      _mm512_mask_compressstoreu_epi32(out + count, fired, signed_line);
+      count += __builtin_popcount(fired);
+    }
+  }
+  return count;
+}
+} // namespace
+
+const Kernels kernels_avx512 = {"avx512", absMax, fire, pulse};
+
+} // namespace warmtile

@@ -1,0 +1,430 @@
+#include "engine/pulse_trains.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "rpu_constantstep_device.h"
+#include "rpu_expstep_device.h"
+#include "rpu_linearstep_device.h"
+#include "rpu_powstep_device.h"
+#include "rpu_powstep_reference_device.h"
+#include "rpu_softbounds_reference_device.h"
+
+namespace warmtile {
+
+namespace {
+
+constexpr int vectors_per_block = 64;
+constexpr int vectors_per_gather = 16;
+// Below these a second thread costs more than it brings.
+constexpr int64_t lines_worth_a_thread = 200000;
+constexpr uint64_t pulses_worth_a_thread = 20000;
+
+// Streams of one vector: slot s has stream 2s for x and 2s + 1 for d.
+constexpr uint64_t noise_stream = uint64_t{1} << 32;
+constexpr uint64_t write_stream = uint64_t{2} << 32;
+
+/** One slot of one vector in which lines of both sides fired. */
+struct Event {
+  uint64_t key;
+  int32_t x_begin, x_count;
+  int32_t d_begin, d_count;
+};
+
+/** Leaves new elements as they are: room for fire() need not be zeroed first. */
+template <typename V> struct Uninitialised : std::allocator<V> {
+  template <typename U> struct rebind {
+    using other = Uninitialised<U>;
+  };
+  template <typename U> void construct(U *p) noexcept { ::new ((void *)p) U; }
+};
+using Lines = std::vector<int32_t, Uninitialised<int32_t>>;
+
+/** Events of consecutive vectors, in order. */
+struct Block {
+  std::vector<Event> events;
+  Lines x_lines;
+  Lines d_lines;
+
+  void clear() {
+    events.clear();
+    x_lines.clear();
+    d_lines.clear();
+  }
+};
+
+/** Reads the vectors of a batch as contiguous rows; gathers several at a time where lines are
+ * strided, since neighbouring vectors then share cache lines. */
+class RowReader {
+public:
+  RowReader(const VectorBatch &batch, int n_lines) : batch_(batch), n_lines_(n_lines) {
+    if (batch.line_stride != 1) {
+      buffer_.resize((size_t)vectors_per_gather * n_lines);
+    }
+  }
+
+  const float *row(int vector, int end) {
+    if (contiguous()) {
+      return batch_.data + offset(vector);
+    }
+    if (vector < first_ || vector >= last_) {
+      gather(vector, end);
+    }
+    return buffer_.data() + (size_t)(vector - first_) * n_lines_;
+  }
+
+private:
+  bool contiguous() const { return batch_.line_offsets == nullptr && batch_.line_stride == 1; }
+
+  int64_t offset(int vector) const {
+    const int32_t block = vector / batch_.n_inner;
+    return (block / batch_.n_middle) * batch_.outer_stride +
+           (block % batch_.n_middle) * batch_.middle_stride +
+           (vector % batch_.n_inner) * batch_.inner_stride;
+  }
+
+  void gather(int vector, int end) {
+    const int left_inner = batch_.n_inner - vector % batch_.n_inner;
+    const int n = std::min({vectors_per_gather, end - vector, left_inner});
+    first_ = vector;
+    last_ = vector + n;
+    const float *source = batch_.data + offset(vector);
+    for (int j = 0; j < n_lines_; j++) {
+      const float *line = source + (batch_.line_offsets == nullptr ? j * batch_.line_stride
+                                                                   : batch_.line_offsets[j]);
+      for (int v = 0; v < n; v++) {
+        buffer_[(size_t)v * n_lines_ + j] = line[v * batch_.inner_stride];
+      }
+    }
+  }
+
+  const VectorBatch &batch_;
+  int n_lines_;
+  int first_ = 0;
+  int last_ = 0;
+  std::vector<float> buffer_;
+};
+
+/** Appends to `lines` what fires in one slot; returns the number. */
+int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {
+  const size_t before = lines.size();
+  lines.resize(before + n);
+  const int fired = kernels().fire(v, n, p, split(key), lines.data() + before);
+  lines.resize(before + fired);
+  return fired;
+}
+
+void chop(const std::vector<bool> *chopper, Lines &lines, int32_t begin) {
+  if (chopper == nullptr) {
+    return;
+  }
+  for (size_t k = (size_t)begin; k < lines.size(); k++) {
+    if ((*chopper)[(size_t)std::abs(lines[k]) - 1]) {
+      lines[k] = -lines[k];
+    }
+  }
+}
+
+void drawBlock(
+    Block &block,
+    RowReader &x_rows,
+    RowReader &d_rows,
+    int x_size,
+    int d_size,
+    int begin,
+    int end,
+    const UpdateRule &rule) {
+  block.clear();
+  const auto &k = kernels();
+  for (int v = begin; v < end; v++) {
+    const float *d = d_rows.row(v, end);
+    const float d_abs_max = k.absMax(d, d_size);
+    if (!(d_abs_max > 0.0f)) {
+      continue; // most vectors after a max-pool
+    }
+    const float *x = x_rows.row(v, end);
+    const float x_abs_max = k.absMax(x, x_size);
+    const auto trains = trainScales(
+        *rule.up, x_abs_max, d_abs_max, std::fabs(rule.lr), rule.weight_granularity);
+    if (trains.BL == 0) {
+      continue;
+    }
+    const uint64_t vector_key = childKey(rule.key, (uint64_t)v);
+    for (int slot = 0; slot < trains.BL; slot++) {
+      // The d lines first: draws are keyed, so the x lines of a slot without any need not be drawn.
+      const auto d_begin = (int32_t)block.d_lines.size();
+      const int d_count =
+          fireInto(block.d_lines, d, d_size, trains.A, childKey(vector_key, 2 * slot + 1));
+      if (d_count == 0) {
+        continue;
+      }
+      const auto x_begin = (int32_t)block.x_lines.size();
+      const int x_count =
+          fireInto(block.x_lines, x, x_size, trains.B, childKey(vector_key, 2 * slot));
+      if (x_count == 0) {
+        block.d_lines.resize(d_begin);
+        continue;
+      }
+      chop(rule.choppers.d, block.d_lines, d_begin);
+      chop(rule.choppers.x, block.x_lines, x_begin);
+      block.events.push_back(
+          {childKey(vector_key, noise_stream + slot), x_begin, x_count, d_begin, d_count});
+    }
+  }
+}
+
+/** A d line's share of an event: the x lines to pulse, and which way. */
+struct RowEvent {
+  uint64_t key;
+  const int32_t *x_lines;
+  int32_t x_count;
+  int32_t direction;
+};
+
+/** Events sorted by row, in order within a row. */
+struct RowEvents {
+  std::vector<int64_t> starts;
+  std::vector<RowEvent> events;
+  uint64_t pulses = 0;
+  int64_t max_lines = 0;
+};
+
+void sortByRow(
+    const std::vector<Block> &blocks, size_t n_blocks, int d_size, int lr_sign, RowEvents &rows) {
+  rows.starts.assign((size_t)d_size + 1, 0);
+  rows.pulses = 0;
+  rows.max_lines = 0;
+  for (size_t b = 0; b < n_blocks; b++) {
+    for (const int32_t line : blocks[b].d_lines) {
+      rows.starts[std::abs(line)]++;
+    }
+  }
+  for (int i = 0; i < d_size; i++) {
+    rows.starts[i + 1] += rows.starts[i];
+  }
+  rows.events.resize((size_t)rows.starts[d_size]);
+  std::vector<int64_t> next(rows.starts.begin(), rows.starts.end() - 1);
+  for (size_t b = 0; b < n_blocks; b++) {
+    const Block &block = blocks[b];
+    for (const Event &event : block.events) {
+      rows.pulses += (uint64_t)event.x_count * (uint64_t)event.d_count;
+      rows.max_lines = std::max(rows.max_lines, (int64_t)event.x_count);
+      for (int32_t k = 0; k < event.d_count; k++) {
+        const int32_t line = block.d_lines[event.d_begin + k];
+        rows.events[next[std::abs(line) - 1]++] = {
+            event.key, block.x_lines.data() + event.x_begin, event.x_count,
+            line < 0 ? -lr_sign : lr_sign};
+      }
+    }
+  }
+}
+
+/** Key of the write noise beside a key of cycle noise. A child, not the same key with a bit turned:
+ * such streams are not independent. */
+Key32 writeKey(const DeviceLine &line, uint64_t key) {
+  return line.write_noise_std > 0.0f ? split(childKey(key, write_stream)) : Key32{};
+}
+
+void pulseRow(const DeviceArrays &device, int row, const RowEvents &rows, float *scratch) {
+  const DeviceLine line = device.from((int64_t)row * device.x_size);
+  const auto pulse = kernels().pulse;
+  for (int64_t e = rows.starts[row]; e < rows.starts[row + 1]; e++) {
+    const RowEvent &event = rows.events[e];
+    const uint64_t key = childKey(event.key, (uint64_t)row);
+    pulse(
+        line, event.x_lines, event.x_count, event.direction, split(key),
+        writeKey(line, key), scratch);
+  }
+}
+
+template <typename P> P *advanced(P *p, int64_t offset) {
+  return p == nullptr ? nullptr : p + offset;
+}
+
+} // namespace
+
+DeviceLine DeviceArrays::from(int64_t offset) const {
+  DeviceLine d = all;
+  d.w = advanced(d.w, offset);
+  d.w_apparent = advanced(d.w_apparent, offset);
+  d.scale_up = advanced(d.scale_up, offset);
+  d.scale_down = advanced(d.scale_down, offset);
+  d.slope_up = advanced(d.slope_up, offset);
+  d.slope_down = advanced(d.slope_down, offset);
+  d.reference = advanced(d.reference, offset);
+  d.min_bound = advanced(d.min_bound, offset);
+  d.max_bound = advanced(d.max_bound, offset);
+  d.total = advanced(d.total, offset);
+  d.rest = advanced(d.rest, offset);
+  return d;
+}
+
+bool deviceArrays(
+    RPU::AbstractRPUDevice<float> &device, float **weights, DeviceArrays &arrays) {
+  auto *pulsed = dynamic_cast<RPU::PulsedRPUDevice<float> *>(&device);
+  if (pulsed == nullptr) {
+    return false;
+  }
+  DeviceLine d{};
+  if (dynamic_cast<RPU::ConstantStepRPUDevice<float> *>(&device) != nullptr) {
+    d.rule = StepRule::ConstantStep;
+  } else if (auto *linear = dynamic_cast<RPU::LinearStepRPUDevice<float> *>(&device)) {
+    d.rule = linear->getPar().ls_mult_noise ? StepRule::LinearStepMult : StepRule::LinearStepAdd;
+    d.slope_up = linear->getSlopeUp()[0];
+    d.slope_down = linear->getSlopeDown()[0];
+  } else if (auto *soft = dynamic_cast<RPU::SoftBoundsReferenceRPUDevice<float> *>(&device)) {
+    d.rule = soft->getPar().mult_noise ? StepRule::SoftBoundsReferenceMult
+                                       : StepRule::SoftBoundsReferenceAdd;
+    d.reference = soft->getReference()[0];
+  } else if (auto *exp = dynamic_cast<RPU::ExpStepRPUDevice<float> *>(&device)) {
+    const auto &e = exp->getPar();
+    d.rule = e.hasComplexNoise() ? StepRule::ExpStepComplexNoise : StepRule::ExpStep;
+    d.exp_step = {e.es_A_up, e.es_A_down,      e.es_gamma_up,     e.es_gamma_down, e.es_a,
+                  e.es_b,    e.dw_min_std_add, e.dw_min_std_slope};
+  } else if (auto *pow = dynamic_cast<RPU::PowStepRPUDevice<float> *>(&device)) {
+    d.rule = StepRule::PowStep;
+    d.slope_up = pow->getGammaUp()[0];
+    d.slope_down = pow->getGammaDown()[0];
+  } else if (auto *ref = dynamic_cast<RPU::PowStepReferenceRPUDevice<float> *>(&device)) {
+    d.rule = StepRule::PowStepReference;
+    d.slope_up = ref->getGammaUp()[0];
+    d.slope_down = ref->getGammaDown()[0];
+    d.reference = ref->getReference()[0];
+  } else {
+    return false;
+  }
+  const auto &par = pulsed->getPar();
+  const bool persistent = par.usesPersistentWeight();
+  d.w = persistent ? pulsed->getPersistentWeights()[0] : weights[0];
+  d.w_apparent = weights[0];
+  d.scale_up = pulsed->getScaleUp()[0];
+  d.scale_down = pulsed->getScaleDown()[0];
+  d.min_bound = pulsed->getMinBound()[0];
+  d.max_bound = pulsed->getMaxBound()[0];
+  d.dw_min_std = par.dw_min_std;
+  d.write_noise_std = persistent ? par.getScaledWriteNoise() : 0.0f;
+  arrays = {d, pulsed->getXSize(), pulsed->getDSize()};
+  return true;
+}
+
+TrainScales trainScales(
+    const RPU::PulsedUpdateMetaParameter<float> &up,
+    float x_abs_max,
+    float d_abs_max,
+    float lr,
+    float weight_granularity) {
+  TrainScales s{0, 0.0f, 0.0f};
+  if (up.update_bl_management || up.update_management) {
+    up.performUpdateManagement(
+        s.BL, s.A, s.B, up.desired_BL, x_abs_max, d_abs_max, lr, weight_granularity);
+  } else {
+    up.calculateBlAB(s.BL, s.A, s.B, lr, weight_granularity);
+  }
+  return s;
+}
+
+uint64_t applyPulseTrains(
+    const DeviceArrays &device,
+    const VectorBatch &x,
+    const VectorBatch &d,
+    int begin,
+    int end,
+    const UpdateRule &rule) {
+  // Kept between calls: an update allocates nothing once they have grown.
+  static thread_local std::vector<Block> blocks;
+  static thread_local RowEvents rows;
+
+  const int n_blocks = (end - begin + vectors_per_block - 1) / vectors_per_block;
+  if (blocks.size() < (size_t)n_blocks) {
+    blocks.resize(n_blocks);
+  }
+  std::vector<Block> &drawn = blocks; // the caller's, not each worker's
+  const int64_t lines = (int64_t)(end - begin) * (device.x_size + device.d_size);
+  const int draw_threads = lines >= lines_worth_a_thread ? std::min(rule.n_threads, n_blocks) : 1;
+#pragma omp parallel num_threads(draw_threads) if (draw_threads > 1)
+  {
+    RowReader x_rows(x, device.x_size);
+    RowReader d_rows(d, device.d_size);
+#pragma omp for schedule(dynamic)
+    for (int b = 0; b < n_blocks; b++) {
+      const int first = begin + b * vectors_per_block;
+      const int last = std::min(first + vectors_per_block, end);
+      drawBlock(drawn[b], x_rows, d_rows, device.x_size, device.d_size, first, last, rule);
+    }
+  }
+
+  sortByRow(blocks, (size_t)n_blocks, device.d_size, rule.lr < 0.0f ? -1 : 1, rows);
+  RowEvents &sorted = rows;
+  const int pulse_threads =
+      sorted.pulses >= pulses_worth_a_thread ? std::min(rule.n_threads, device.d_size) : 1;
+#pragma omp parallel num_threads(pulse_threads) if (pulse_threads > 1)
+  {
+    std::vector<float> scratch((size_t)(2 * sorted.max_lines));
+#pragma omp for schedule(dynamic, 4)
+    for (int i = 0; i < device.d_size; i++) {
+      pulseRow(device, i, sorted, scratch.data());
+    }
+  }
+  return sorted.pulses;
+}
+
+uint64_t
+applyColumn(const DeviceArrays &device, int column, const float *d, const UpdateRule &rule) {
+  const auto trains = trainScales(
+      *rule.up, 1.0f, kernels().absMax(d, device.d_size), std::fabs(rule.lr),
+      rule.weight_granularity);
+  static thread_local Lines fired;
+  static thread_local std::vector<float> scratch;
+  scratch.resize(2 * (size_t)device.d_size);
+  const DeviceLine line = device.from(column);
+  uint64_t pulses = 0;
+  for (int slot = 0; slot < trains.BL; slot++) {
+    const uint64_t x_key = childKey(rule.key, 2 * slot);
+    if (!(uniform(draw(split(x_key), (uint32_t)column)) < trains.B)) {
+      continue;
+    }
+    fired.clear();
+    const int n =
+        fireInto(fired, d, device.d_size, trains.A, childKey(rule.key, 2 * slot + 1));
+    for (int32_t &f : fired) { // rows of the column, as offsets into the row-major arrays
+      f = f < 0 ? (f + 1) * device.x_size - 1 : (f - 1) * device.x_size + 1;
+    }
+    const uint64_t key = childKey(rule.key, noise_stream + slot);
+    kernels().pulse(
+        line, fired.data(), n, rule.lr < 0.0f ? -1 : 1, split(key), writeKey(line, key),
+        scratch.data());
+    pulses += (uint64_t)n;
+  }
+  return pulses;
+}
+
+uint64_t applyRow(const DeviceArrays &device, int row, const float *x, const UpdateRule &rule) {
+  const float x_abs_max = kernels().absMax(x, device.x_size);
+  if (!(x_abs_max > 0.0f)) {
+    return 0;
+  }
+  const auto trains =
+      trainScales(*rule.up, x_abs_max, 1.0f, std::fabs(rule.lr), rule.weight_granularity);
+  static thread_local Lines fired;
+  static thread_local std::vector<float> scratch;
+  scratch.resize(2 * (size_t)device.x_size);
+  const DeviceLine line = device.from((int64_t)row * device.x_size);
+  uint64_t pulses = 0;
+  for (int slot = 0; slot < trains.BL; slot++) {
+    const uint64_t d_key = childKey(rule.key, 2 * slot + 1);
+    if (!(uniform(draw(split(d_key), (uint32_t)row)) < trains.A)) {
+      continue;
+    }
+    fired.clear();
+    const int n = fireInto(fired, x, device.x_size, trains.B, childKey(rule.key, 2 * slot));
+    const uint64_t key = childKey(rule.key, noise_stream + slot);
+    kernels().pulse(
+        line, fired.data(), n, rule.lr < 0.0f ? -1 : 1, split(key), writeKey(line, key),
+        scratch.data());
+    pulses += (uint64_t)n;
+  }
+  return pulses;
+}
+
+} // namespace warmtile

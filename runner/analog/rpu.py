@@ -1,0 +1,125 @@
+"""Algorithm + device + I/O + mapping -> aihwkit's rpu_config.
+
+Vectors over devices are in aihwkit's order: device 0 is the gradient ("fast") tile, the last
+device the most significant one. The paper counts the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aihwkit.simulator.configs import (
+    FloatingPointRPUConfig,
+    SingleRPUConfig,
+    SoftBoundsDevice,
+    UnitCellRPUConfig,
+)
+from aihwkit.simulator.parameters import IOParameters, MappingParameter, UpdateParameters
+
+from device_ext import KeyedAnalogTile, WarmStartTransferCompound
+from runner.config.schema import (
+    AnalogSGDConfig,
+    Config,
+    DeviceConfig,
+    FPSGDConfig,
+    IOConfig,
+    MappingConfig,
+    ReslConfig,
+)
+
+
+def soft_bounds(cfg: DeviceConfig) -> SoftBoundsDevice:
+    """A device whose step shrinks linearly towards its bounds.
+
+    The spreads (30 % on bounds, step and cycle by default) are aihwkit's, so the number of
+    states is nominal: a cross-point has more or fewer.
+    """
+    return SoftBoundsDevice(
+        dw_min=cfg.step,
+        w_min=cfg.w_min,
+        w_max=cfg.w_max,
+        dw_min_dtod=cfg.dw_min_dtod,
+        dw_min_std=cfg.dw_min_std,
+        w_min_dtod=cfg.w_min_dtod,
+        w_max_dtod=cfg.w_max_dtod,
+        up_down=cfg.up_down,
+        up_down_dtod=cfg.up_down_dtod,
+    )
+
+
+def io_parameters(cfg: IOConfig) -> IOParameters:
+    """Converters and noise of one direction; perfect means an exact product."""
+    return IOParameters(is_perfect=cfg.name == "perfect")
+
+
+def mapping_parameters(cfg: MappingConfig) -> MappingParameter:
+    """How a layer is laid on tiles; sizes of 0 keep a layer on one tile."""
+    return MappingParameter(
+        weight_scaling_omega=cfg.weight_scaling_omega,
+        weight_scaling_columnwise=cfg.weight_scaling_columnwise,
+        learn_out_scaling=cfg.learn_out_scaling,
+        digital_bias=cfg.digital_bias,
+        max_input_size=cfg.max_input_size,
+        max_output_size=cfg.max_output_size,
+    )
+
+
+def _resl(cfg: Config) -> UnitCellRPUConfig:
+    algorithm, warm = cfg.algorithm, cfg.warm_start
+    assert isinstance(algorithm, ReslConfig)
+    compound = WarmStartTransferCompound(
+        unit_cell_devices=[soft_bounds(cfg.device) for _ in range(algorithm.n_tiles)],
+        gamma_vec=algorithm.gamma_vec,
+        transfer_every_vec=algorithm.transfer_every_vec,
+        units_in_mbatch=True,
+        transfer_lr_vec=algorithm.transfer_lr_vec,
+        n_reads_per_transfer=algorithm.n_reads_per_transfer,
+        # Both scalings are said outright: up to aihwkit 1.1 fast_lr was absolute, from 1.2 on
+        # its default is relative to the learning rate.
+        scale_transfer_lr=algorithm.scale_transfer_lr,
+        fast_lr=algorithm.fast_lr,
+        scale_fast_lr=algorithm.scale_fast_lr,
+        # aihwkit's compounds read with noise by default even where the layer's I/O is perfect.
+        transfer_forward=io_parameters(cfg.io),
+        transfer_update=UpdateParameters(),
+        warm_start=warm.enabled,
+        route=warm.route,
+        period=warm.period,
+        n_switches=warm.n_switches,
+        warm_start_lr=warm.transfer_lr,
+        significance=warm.significance,
+    )
+    return UnitCellRPUConfig(device=compound, **_pulsed_tile(cfg))
+
+
+def _analog_sgd(cfg: Config) -> SingleRPUConfig:
+    return SingleRPUConfig(device=soft_bounds(cfg.device), **_pulsed_tile(cfg))
+
+
+def _fp_sgd(cfg: Config) -> FloatingPointRPUConfig:
+    return FloatingPointRPUConfig(mapping=mapping_parameters(cfg.mapping))
+
+
+def _pulsed_tile(cfg: Config) -> dict[str, Any]:
+    return {
+        "tile_class": KeyedAnalogTile,
+        "forward": io_parameters(cfg.io),
+        "backward": io_parameters(cfg.io),
+        "update": UpdateParameters(),
+        "mapping": mapping_parameters(cfg.mapping),
+    }
+
+
+RPU_CONFIGS: dict[type, Callable[[Config], Any]] = {
+    ReslConfig: _resl,
+    AnalogSGDConfig: _analog_sgd,
+    FPSGDConfig: _fp_sgd,
+}
+"""Makers of an rpu_config by type of ``algorithm``; an algorithm that is not here has no tiles."""
+
+
+def rpu_config(cfg: Config) -> Any | None:
+    """The rpu_config of every tile of the run; None where the algorithm needs no tiles."""
+    make = RPU_CONFIGS.get(type(cfg.algorithm))
+    return make(cfg) if make else None

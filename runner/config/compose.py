@@ -1,0 +1,381 @@
+"""YAML groups and overrides -> checked `Config`, for one run or a whole grid.
+
+Hydra composes; what it lets pass or says at length (unknown keys after ``+``, wrong types,
+malformed text) is checked here, before Hydra's own `main` starts and writes anything.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, OverrideType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+from runner.config.check import check_value, config_from_values, foreign_key
+from runner.config.errors import NO_VALUE, ConfigError, nearest, one_line
+from runner.config.keyset import key_named, key_paths, sections, split_optional, unknown_key
+from runner.config.paths import check_paths, conf_dir
+from runner.config.schema import Config
+from runner.config.sweep import all_jobs, check_sweeps, sample_jobs
+from runner.config.values import resolve_run_dir
+
+_EXPERIMENT = "experiment"
+# What Hydra would do is done, or not done, by the runner.
+_NOT_HYDRAS = {
+    "hydra.run.dir": ("the run folder is run.dir", "run.dir"),
+    "hydra.output_subdir": ("the run folder keeps config.yaml itself", None),
+    "hydra.job.chdir": ("a run does not change the working folder", None),
+}
+_HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+
+
+def load_config(
+    overrides: Sequence[str] = (), config_dir: str | None = None, config_name: str = "config"
+) -> Config:
+    """Compose one run from ``conf/`` and check it strictly.
+
+    Args:
+        overrides: as on the command line, e.g. ``["algorithm=sgd", "run.epochs=3"]``.
+        config_dir: one more folder of YAML groups, as with ``--config-dir``.
+        config_name: the primary configuration.
+
+    Raises:
+        ConfigError: for the first thing that is wrong; nothing has been written.
+    """
+    return Composer(config_dir, config_name).one(list(overrides))
+
+
+def complete_overrides(overrides: Sequence[str]) -> list[str]:
+    """Let ``device.n_states`` replace a preset's ``device.dw_min`` and the other way round."""
+    typed = {text.split("=", 1)[0].lstrip("+") for text in overrides}
+    added = []
+    for given, other in (
+        ("device.n_states", "device.dw_min"),
+        ("device.dw_min", "device.n_states"),
+    ):
+        if given in typed and other not in typed:
+            added.append(f"{other}=null")
+    return [*overrides, *added]
+
+
+def typed_paths(overrides: Sequence[str]) -> set[str]:
+    """Dotted paths of the keys that `overrides` set."""
+    return {text.split("=", 1)[0].lstrip("+") for text in overrides}
+
+
+class Composer:
+    """Composes and checks runs from one set of YAML folders.
+
+    Args:
+        config_dir: one more folder of YAML groups, or None.
+        config_name: the primary configuration.
+        overrides: those that say where else to look (``hydra.searchpath``).
+    """
+
+    def __init__(
+        self,
+        config_dir: str | None = None,
+        config_name: str = "config",
+        overrides: Sequence[str] = (),
+    ) -> None:
+        version.setbase("1.3")
+        search_path = create_config_search_path(str(conf_dir()))
+        schema = SearchPathQuery(provider="schema")
+        if config_dir is not None:
+            folder = Path(config_dir).absolute()
+            if not folder.is_dir():
+                raise ConfigError("--config-dir", config_dir, "is not a folder")
+            search_path.prepend("command-line", f"file://{folder}", anchor=schema)
+        for folder in _search_path_override(overrides):
+            search_path.prepend("hydra.searchpath", folder, anchor=schema)
+        self._name = config_name
+        self._loader = ConfigLoaderImpl(config_search_path=search_path)
+        self._parser = OverridesParser.create(config_loader=self._loader)
+        self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
+        self._group_options: dict[str, list[str]] = {}
+        self._group_names = tuple(g for g in self._loader.list_groups("") if g != "hydra")
+        if not self._loader.repository.config_exists(config_name):
+            raise ConfigError("--config-name", config_name, "there is no such configuration")
+
+    def one(self, overrides: list[str]) -> Config:
+        """The run that `overrides` describe."""
+        parsed = self._parse_all(overrides)
+        for item in parsed:
+            if item.is_sweep_override():
+                key, _, value = _input(item).partition("=")
+                raise ConfigError(
+                    key, value, "several values need -m (--multirun); quote a value with a comma"
+                )
+        return self._job(complete_overrides(overrides))
+
+    def grid(self, overrides: list[str]) -> list[Config]:
+        """Every job of the grid that `overrides` span, checked.
+
+        A sweeper other than Hydra's basic one chooses its jobs while it runs. Then each end of
+        an interval and each value of a choice is checked, one at a time.
+        """
+        parsed = self._parse_all(complete_overrides(overrides))
+        parsed = [*self._sweeper_params(parsed), *parsed]
+        check_sweeps(parsed, self._basic(parsed))
+        jobs = all_jobs(parsed) if self._basic(parsed) else sample_jobs(parsed)
+        configs = []
+        folders: dict[str, int] = {}
+        for number, job in enumerate(jobs, start=1):
+            config = self._job(list(job))
+            other = folders.setdefault(config.run.dir, number)
+            if other != number:
+                raise ConfigError(
+                    "run.dir",
+                    config.run.dir,
+                    f"jobs {other} and {number} of the grid would share this folder",
+                )
+            configs.append(config)
+        return configs
+
+    def multirun_mode(self, overrides: list[str]) -> bool:
+        """Whether `overrides` or the YAML ask for a grid by ``hydra.mode``."""
+        if not any("hydra.mode" in text for text in overrides):
+            return False
+        return self._base(self._parse_all(overrides))[1].mode == RunMode.MULTIRUN
+
+    def _parse_all(self, overrides: Sequence[str]) -> list[Override]:
+        parsed = [self._parse(text) for text in overrides]
+        for item in parsed:
+            self._check_name(item)
+        return parsed
+
+    def _parse(self, text: str) -> Override:
+        try:
+            return self._parser.parse_overrides([text])[0]
+        except _HYDRA_ERRORS as error:
+            raise _malformed(text, error) from None
+
+    def _check_name(self, item: Override) -> None:
+        """Refuse what names no group, option or key, whatever its value."""
+        text, name = _input(item), item.key_or_group
+        typed, _, value = text.partition("=")
+        if not name:
+            raise ConfigError(text, NO_VALUE, "must be key=value")
+        if item.type == OverrideType.DEL:
+            raise ConfigError(text, NO_VALUE, "keys and groups can not be deleted, only set")
+        if item.package is not None and not name.startswith("hydra"):
+            raise ConfigError(typed, value, "a group's package can not be changed")
+        if self._group_exists(name):
+            self._check_group(item, typed)
+            return
+        if name in _NOT_HYDRAS:
+            message, near = _NOT_HYDRAS[name]
+            raise ConfigError(typed, value, message, near and f"{near}={value}")
+        if name.startswith(("hydra.", "hydra/")) or name == "hydra":
+            return
+        if name not in key_paths() and name not in sections():
+            message, near = unknown_key(name, self._group_names)
+            raise ConfigError(typed, value, message, near)
+        if item.type == OverrideType.ADD:
+            raise ConfigError(typed, value, "the key exists already; write it without +", text[1:])
+        if name.endswith(".name"):
+            group = name.rpartition(".")[0]
+            raise ConfigError(typed, value, "follows from the chosen group", f"{group}={value}")
+        _check_alone(item)
+
+    def _check_group(self, item: Override, typed: str) -> None:
+        group, options = item.key_or_group, self._options(item.key_or_group)
+        ours = group in sections() or group == _EXPERIMENT
+        _, _, value = _input(item).partition("=")
+        if ours and item.type != OverrideType.CHANGE:
+            raise ConfigError(
+                typed, value, "the group exists already; write it without +", f"{group}={value}"
+            )
+        for choice in _values(item):
+            if choice is None and group == _EXPERIMENT:
+                continue
+            if not isinstance(choice, str) or choice not in options:
+                raise ConfigError(
+                    typed,
+                    choice,
+                    "must be one of " + ", ".join(options),
+                    nearest(str(choice), options),
+                )
+
+    def _options(self, group: str) -> list[str]:
+        if group not in self._group_options:
+            self._group_options[group] = sorted(self._loader.get_group_options(group))
+        return self._group_options[group]
+
+    def _is_group(self, item: Override) -> bool:
+        """Whether Hydra composes with it, rather than sets a value afterwards."""
+        name = item.key_or_group
+        return name.startswith("hydra") or self._group_exists(name)
+
+    def _group_exists(self, name: str) -> bool:
+        return name in self._group_names or ("/" in name and bool(self._options(name)))
+
+    def _base(self, parsed: Sequence[Override]) -> tuple[DictConfig, DictConfig]:
+        """The composition of the chosen groups, before any value is set, and Hydra's own part."""
+        chosen = tuple(
+            _input(item) for item in parsed if self._is_group(item) and not item.is_sweep_override()
+        )
+        if chosen not in self._bases:
+            try:
+                base = self._loader.load_configuration(
+                    self._name, list(chosen), RunMode.RUN, from_shell=False
+                )
+            except _HYDRA_ERRORS as error:
+                raise _composition_error(chosen, error) from None
+            hydra = base.hydra
+            with open_dict(base):
+                del base["hydra"]
+            OmegaConf.set_struct(base, False)
+            self._bases[chosen] = (base, hydra)
+        return self._bases[chosen]
+
+    def _job(self, overrides: list[str]) -> Config:
+        parsed = self._parse_all(overrides)
+        values = copy.deepcopy(self._base(parsed)[0])
+        settings = [item for item in parsed if not self._is_group(item)]
+        for item in settings:
+            _check_owner(item, values)
+            try:
+                OmegaConf.update(values, item.key_or_group, item.value(), merge=True)
+            except _HYDRA_ERRORS as error:
+                key, _, value = _input(item).partition("=")
+                raise ConfigError(key, value, _first_line(error)) from None
+        try:
+            return finish(values, overrides)
+        except ConfigError as error:
+            raise _as_typed(error, settings) from None
+
+    def _basic(self, parsed: Sequence[Override]) -> bool:
+        target = self._base(parsed)[1].sweeper.get("_target_", "")
+        return target.endswith(".BasicSweeper")
+
+    def _sweeper_params(self, parsed: Sequence[Override]) -> list[Override]:
+        """What ``hydra.sweeper.params`` adds to the grid; the command line comes after it."""
+        params = self._base(parsed)[1].sweeper.get("params") or {}
+        named = {item.key_or_group for item in parsed}
+        texts = [f"{key}={value}" for key, value in params.items() if key not in named]
+        return self._parse_all(texts)
+
+
+def finish(values: DictConfig, overrides: Sequence[str]) -> Config:
+    """A composition, all values set -> checked `Config` with its run folder resolved."""
+    try:
+        plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(str(error.full_key), "???", "needs a value") from None
+    except _HYDRA_ERRORS as error:
+        key = getattr(error, "full_key", None) or "conf"
+        raise ConfigError(str(key), NO_VALUE, _first_line(error)) from None
+    assert isinstance(plain, dict)
+    config = resolve_run_dir(config_from_values(plain, typed_paths(overrides)))  # type: ignore[arg-type]
+    check_paths(config)
+    return config
+
+
+def _check_alone(item: Override) -> None:
+    """Check a value without its neighbours: a mistake is answered before the composition."""
+    key = key_named(item.key_or_group)
+    if key is None:
+        return
+    annotation, optional = split_optional(key.type)
+    single = not item.is_sweep_override()
+    values = _values(item) if single or isinstance(item.value(), ChoiceSweep) else []
+    try:
+        for value in values:
+            if "${" not in str(value) and value != "???":
+                check_value(key.path, value, annotation, optional, key.spec)
+    except ConfigError as error:
+        raise (_as_typed(error, [item]) if single else error) from None
+
+
+def _check_owner(item: Override, values: DictConfig) -> None:
+    """Refuse a typed key that only another option of the group has."""
+    name = item.key_or_group
+    owners = {
+        owner
+        for path, options in key_paths().items()
+        if path == name or path.startswith(name + ".")
+        for owner in options
+    }
+    group = name.partition(".")[0]
+    if owners == {""} or "" in owners or name == group:
+        return
+    chosen = str(OmegaConf.select(values, f"{group}.name"))
+    if chosen not in owners:
+        key, _, value = _input(item).partition("=")
+        error = foreign_key(name, value, chosen)
+        raise ConfigError(key, value, error.message)
+
+
+def _as_typed(error: ConfigError, settings: Sequence[Override]) -> ConfigError:
+    """The same error with key and value as they stand on the command line."""
+    for item in reversed(settings):
+        key, _, value = _input(item).partition("=")
+        if item.key_or_group == error.key:
+            return ConfigError(key, value, error.message, error.suggestion)
+    return error
+
+
+def _input(item: Override) -> str:
+    return item.input_line or ""
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _malformed(text: str, error: Exception) -> ConfigError:
+    key, equals, value = text.partition("=")
+    if not equals:
+        return ConfigError(text or "''", NO_VALUE, "must be key=value")
+    if value.startswith("="):
+        return ConfigError(key, value, "one = too many", f"{key}={value.lstrip('=')}")
+    near = None
+    named = key_named(key.lstrip("+"))
+    if named and split_optional(named.type)[0] is str and not {"'", '"'} & set(value):
+        near = f"'{key}=\"{value}\"'"  # the parser takes such a text only in quotes
+    detail = _first_line(error)
+    message = "can not be read" if "Exception" in detail else f"can not be read: {detail}"
+    return ConfigError(key, value, message, near)
+
+
+def _composition_error(chosen: Sequence[str], error: Exception) -> ConfigError:
+    typed = " ".join(chosen)
+    message = one_line(str(error))[:300]
+    return (
+        ConfigError(typed, NO_VALUE, message) if typed else ConfigError("conf", NO_VALUE, message)
+    )
+
+
+def _search_path_override(overrides: Sequence[str]) -> list[str]:
+    parser = OverridesParser.create()
+    for text in overrides:
+        if text.lstrip("+").startswith("hydra.searchpath="):
+            try:
+                value: Any = parser.parse_override(text).value()
+            except _HYDRA_ERRORS as error:
+                raise _malformed(text, error) from None
+            return [str(folder) for folder in (value if isinstance(value, list) else [value])]
+    return []
+
+
+def _values(item: Override) -> list[Any]:
+    """Every value that an override can take."""
+    if not item.is_sweep_override():
+        return [item.value()]
+    if isinstance(item.value(), IntervalSweep):
+        return [item.input_line]
+    return list(item.sweep_iterator())

@@ -1,0 +1,76 @@
+"""Where conf/ is, and whether the folders that a run needs can be had. Reads, never writes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from runner.config.errors import ConfigError
+from runner.config.schema import Config, DataConfig
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_RUN_FILES = ("config.yaml", "metrics.jsonl", "checkpoints")
+_NEEDS_ROOT = ("mnist",)
+
+
+def conf_dir() -> Path:
+    """The folder of YAML groups: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        ConfigError: if neither exists (a damaged installation).
+    """
+    for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError("", str(_PACKAGE / "conf"), "the YAML groups are missing; reinstall warmtile")
+
+
+def check_paths(config: Config) -> None:
+    """Check that `run.dir` and `data.root` can be used, and `run.resume` against `run.dir`.
+
+    Raises:
+        ConfigError: naming the key and what is in the way.
+    """
+    run_dir = Path(config.run.dir)
+    _check_folder("run.dir", config.run.dir, run_dir)
+    holds_run = any((run_dir / name).exists() for name in _RUN_FILES)
+    if config.run.resume == "must" and not holds_run:
+        raise ConfigError(
+            "run.resume", "must", f"there is no run to continue in run.dir={config.run.dir}", "auto"
+        )
+    if config.run.resume == "never" and holds_run:
+        raise ConfigError(
+            "run.resume", "never", f"run.dir={config.run.dir} already holds a run", "auto"
+        )
+    if config.data.name in _NEEDS_ROOT:
+        _check_data_root(config.data)
+
+
+def _check_data_root(data: DataConfig) -> None:
+    try:
+        root = data.root_path
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError("data.root", data.root, str(error)) from None
+    if not data.download and not root.exists():
+        raise ConfigError(
+            "data.root", data.root, "does not exist, and data.download=false forbids fetching"
+        )
+    _check_folder("data.root", data.root, root, must_write=data.download)
+    if data.root != DataConfig().root and not root.exists() and not root.parent.is_dir():
+        raise ConfigError("data.root", data.root, f"its parent {root.parent} does not exist")
+
+
+def _check_folder(key: str, value: str, folder: Path, must_write: bool = True) -> None:
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(key, value, "is a file; a folder is needed")
+        existing = folder.absolute()
+        while not os.path.lexists(existing):
+            existing = existing.parent
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(key, value, f"can not be a folder: {reason.lower()}") from None
+    if not existing.is_dir():
+        raise ConfigError(key, value, f"{existing} is not a folder")
+    if must_write and not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(key, value, f"no permission to write in {existing}")

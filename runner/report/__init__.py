@@ -1,0 +1,1 @@
+"""Pictures and tables from run folders; reads files, never live objects."""

@@ -1,0 +1,1 @@
+"""The loop and what it needs: plateau rules, warm start, schedule, checkpoints, seeding."""

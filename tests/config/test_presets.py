@@ -1,0 +1,144 @@
+"""The YAML groups, their experiments and the key reference agree with the dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from runner.config import Config, ConfigError, config_to_dict, describe_keys, load_config
+from runner.config.describe import markdown
+from runner.config.paths import conf_dir
+from runner.config.schema import AnalogSGDConfig, DeviceConfig, FPSGDConfig, ReslConfig, SGDConfig
+from runner.config.values import flatten
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = sorted(
+    f"{path.parent.name}={path.stem}" for path in conf_dir().glob("*/*.yaml") if path.is_file()
+)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes(option):
+    config = load_config([option])
+    group, _, name = option.partition("=")
+    if group in ("model", "algorithm", "device", "io", "data"):
+        assert getattr(config, group).name == name
+
+
+def test_the_default_run_has_the_defaults_of_the_dataclasses():
+    composed = flatten(config_to_dict(load_config()))
+    declared = flatten(config_to_dict(Config()))
+    differing = {key for key in composed if composed[key] != declared[key]}
+    assert composed.keys() == declared.keys()
+    assert differing == {"device.n_states", "run.dir"}
+    assert composed["device.n_states"] == 10
+
+
+def test_every_option_file_says_where_its_numbers_come_from():
+    for path in conf_dir().glob("*/*.yaml"):
+        assert path.read_text().startswith("#"), path
+
+
+def test_the_recipe_on_the_command_line():
+    """Pins the recipe of the paper for LeNet-5 on MNIST: arXiv 2510.02516."""
+    command = (
+        "model=lenet5 algorithm=resl algorithm.n_tiles=6 device.n_states=10 "
+        "warm_start.enabled=false data=mnist run.epochs=1 run.seed=1"
+    )
+    config = load_config(command.split())
+    algorithm = config.algorithm
+    assert isinstance(algorithm, ReslConfig)
+    assert algorithm.gamma_vec == [0.5**5, 0.5**4, 0.5**3, 0.5**2, 0.5, 1.0]
+    assert algorithm.transfer_every_vec == [2, 10, 50, 250, 1250, 6250]
+    assert algorithm.transfer_lr_vec == pytest.approx(
+        [0.1 * 1.2**5, 0.1 * 1.2**4, 0.1 * 1.2**3, 0.1 * 1.2**2, 0.1 * 1.2, 0.1]
+    )
+    assert (algorithm.fast_lr, algorithm.scale_fast_lr, algorithm.scale_transfer_lr) == (
+        1.0, False, False,
+    )  # fmt: skip
+    assert config.device.step == pytest.approx(0.2)
+    assert (config.optim.lr, config.data.batch_size, config.io.name) == (0.05, 8, "perfect")
+    assert config.mapping.weight_scaling_columnwise
+    assert not config.mapping.learn_out_scaling
+    assert (config.mapping.max_input_size, config.mapping.max_output_size) == (0, 0)
+    assert not config.warm_start.enabled
+    same = load_config(["experiment=lenet5_mnist", "run.epochs=1"])
+    assert same == config
+
+
+def test_the_experiments():
+    chain = load_config(["experiment=lenet5_demo_chain"])
+    warm = load_config(["experiment=lenet5_demo_warm_start"])
+    digital = load_config(["experiment=lenet5_demo_digital"])
+    assert isinstance(chain.algorithm, ReslConfig)
+    assert (chain.algorithm.n_tiles, chain.algorithm.gamma) == (4, 0.1)
+    assert (chain.device.n_states, chain.data.name) == (16, "mnist5k")
+    assert not chain.warm_start.enabled
+    assert dataclasses.replace(warm, warm_start=chain.warm_start, run=chain.run) == chain
+    assert warm.warm_start == dataclasses.replace(chain.warm_start, enabled=True)
+    assert isinstance(digital.algorithm, SGDConfig)
+    assert digital.data == chain.data
+    full = load_config(["experiment=lenet5_mnist_warm"])
+    assert full.warm_start.enabled
+    assert full.algorithm == load_config(["experiment=lenet5_mnist"]).algorithm
+
+
+def test_the_command_line_goes_before_the_experiment():
+    config = load_config(["experiment=lenet5_demo_chain", "warm_start=chained", "run.epochs=3"])
+    assert config.warm_start.route == "chained"
+    assert config.run.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("analog_sgd", AnalogSGDConfig), ("fp_sgd", FPSGDConfig), ("sgd", SGDConfig)],
+)
+def test_another_algorithm_drops_the_keys_of_the_experiments_own(option, kind):
+    config = load_config(["experiment=lenet5_demo_chain", f"algorithm={option}"])
+    assert config.algorithm == kind()
+
+
+def test_a_typed_key_of_another_algorithm_is_not_dropped():
+    with pytest.raises(ConfigError, match="algorithm=resl, not of algorithm=sgd"):
+        load_config(["experiment=lenet5_demo_chain", "algorithm=sgd", "algorithm.gamma=0.2"])
+
+
+@pytest.mark.parametrize("experiment", [[], ["experiment=lenet5_demo_chain"]])
+def test_a_typed_step_replaces_the_number_of_states_of_a_preset(experiment):
+    config = load_config([*experiment, "device.dw_min=0.125"])
+    assert (config.device.n_states, config.device.dw_min) == (None, 0.125)
+    assert config.device.step == 0.125
+    assert config.device.states == 16
+    config = load_config([*experiment, "device.n_states=80"])
+    assert (config.device.n_states, config.device.dw_min) == (80, None)
+    assert config.device.step == pytest.approx(0.025)
+
+
+def test_a_device_without_states_has_no_step():
+    with pytest.raises(ValueError, match=r"device\.n_states"):
+        _ = DeviceConfig().step
+
+
+def test_digital_training_needs_no_device():
+    assert load_config(["algorithm=sgd", "device.n_states=null"]).device.n_states is None
+
+
+def test_the_key_reference_is_up_to_date():
+    """`python -m runner.config > docs/configuration.md` makes it."""
+    assert (ROOT / "docs" / "configuration.md").read_text() == markdown()
+
+
+def test_every_key_is_described():
+    described = {key.path: key for key in describe_keys()}
+    composed = set(flatten(config_to_dict(load_config())))
+    assert composed - set(described) == {
+        f"{group}.name" for group in ("model", "algorithm", "device", "io", "data")
+    }
+    for key in described.values():
+        assert key.doc.endswith("."), key.path
+        assert key.type, key.path
+    assert described["algorithm.n_tiles"].option == "resl"
+    assert described["device.n_states"].allowed == "at least 2"
+    assert described["run.resume"].allowed == "auto | never | must"
