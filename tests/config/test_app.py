@@ -188,17 +188,23 @@ def test_what_a_search_sweeper_may_choose_is_checked(wrong, text):
 
 def test_ctrl_c_while_checking(tmp_path):
     """A signal in the middle of a large grid's check: status 130 and no traceback."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runner", "-m", "run.seed=range(0,90000)"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(3)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    # A shell that put these tests into the background has made SIGINT ignored, for children too.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", "-m", "run.seed=range(0,90000)"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with process:
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in out + err
 
