@@ -1,0 +1,365 @@
+"""How fast are updates and steps: stock aihwkit, its pulse path on our tiles, the engine, torch.
+
+    python scripts/bench.py [--quick] [--only tiles lenet5 ...] [--out build/bench]
+
+All subjects of a row are timed in turns in one process; the table gives medians and the paired
+ratio. Writes OUT/benchmarks.md, OUT/images/benchmarks.png and OUT/benchmarks.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [p for p in (str(ROOT), str(ROOT / "scripts")) if p not in sys.path]
+# Before torch is loaded: one thread, unless a row says otherwise.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import torch  # noqa: E402
+from benchmark.subjects import (  # noqa: E402
+    ANALOG,
+    lenet_step,
+    pulses_of,
+    tile,
+    tile_update,
+    vectors,
+    warm_up,
+)
+from benchmark.timing import (  # noqa: E402
+    Limits,
+    Times,
+    alternate,
+    machine_limits,
+    paired_ratio,
+    peak_memory_mb,
+)
+
+from device_ext import KeyedAnalogTile, _core  # noqa: E402
+from runner.provenance import git_commit, machine, versions  # noqa: E402
+
+COLUMNS = (*ANALOG, "digital")
+
+
+@dataclass
+class Row:
+    """One line of the table; times in seconds."""
+
+    group: str
+    name: str
+    times: dict[str, Times]
+    floor_s: float | None = None
+    pulses: int | None = None
+    ratio: tuple[str, str] = ("stock", "fast")
+    goal: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int
+    slow_rounds: int
+    stock_vectors: int | None
+    """Stock updates use only so many vectors, and are scaled up; None = all."""
+
+
+FULL = Effort(rounds=15, slow_rounds=3, stock_vectors=None)
+QUICK = Effort(rounds=3, slow_rounds=1, stock_vectors=32)
+
+TILES = ((4608, 512, 2048), (2304, 256, 8192))
+PULSES = 300_000
+
+
+def tiles(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """The two large tiles of a ResNet, 8 devices."""
+    for in_size, out_size, n in TILES:
+        for states, pulses in ((4, PULSES), (16, PULSES), (4, 10 * PULSES)):
+            x, d = vectors(n, in_size, out_size, pulses)
+            m = n if effort.stock_vectors is None else effort.stock_vectors
+            made = tile("fast", in_size, out_size, 8, states)
+            assert isinstance(made, KeyedAnalogTile)
+            fired = pulses_of(made, x, d)
+            times = alternate(
+                {
+                    "stock": tile_update("stock", x[:m], d[:m], 8, states),
+                    "exact": tile_update("exact", x[:m], d[:m], 8, states),
+                },
+                effort.slow_rounds,
+                0.0,
+            )
+            quick = alternate(
+                {
+                    "fast": lambda made=made, x=x, d=d: made.update(x, d),
+                    "digital": tile_update("digital", x, d),
+                },
+                effort.rounds,
+            )
+            scaled = {k: Times([s * n / m for s in t.seconds]) for k, t in times.items()}
+            yield Row(
+                "tile update, one thread",
+                f"{in_size}→{out_size}, {n} vectors, {states} states",
+                {**scaled, **quick},
+                limits.update_s(in_size, out_size, n, fired),
+                fired,
+                goal="≥ 300x" if pulses == PULSES else "",
+            )
+
+
+def lenet5(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """The parts of a LeNet-5 step, and whole steps of other algorithms."""
+    steps = {kind: warm_up(lenet_step(kind)) for kind in COLUMNS}
+    whole = alternate({k: s.step for k, s in steps.items()}, effort.rounds, 0.05)
+    parts: dict[str, dict[str, list[float]]] = {p: {} for p in ("forward", "backward", "update")}
+    for _ in range(effort.rounds):
+        for kind, step in steps.items():
+            sums = dict.fromkeys(parts, 0.0)
+            for _ in range(10):
+                for part in parts:
+                    sums[part] += alternate_once(getattr(step, part))
+            for part, total in sums.items():
+                parts[part].setdefault(kind, []).append(total / 10)
+    lines = 8 * sum(v * (i + o) for v, i, o in LENET_VECTORS)
+    for part, by_kind in parts.items():
+        floor = lines * limits.draw_s if part == "update" else None
+        yield Row(
+            "LeNet-5 step, 8 tiles, 4 states, batch 8, one thread",
+            part,
+            {k: Times(v) for k, v in by_kind.items()},
+            floor,
+            goal="≥ 15x" if part == "update" else "",
+        )
+    yield Row(
+        "LeNet-5 step, 8 tiles, 4 states, batch 8, one thread", "whole step", whole, goal="≥ 6x"
+    )
+    for algorithm in ("ttv2", "mp"):
+        others = {kind: warm_up(lenet_step(kind, algorithm)) for kind in ANALOG}
+        times = alternate({k: s.step for k, s in others.items()}, effort.rounds, 0.05)
+        yield Row("LeNet-5 step of other algorithms", algorithm, times, goal="≥ 3x")
+
+
+LENET_VECTORS = ((576, 25, 16), (64, 400, 32), (1, 512, 128), (1, 128, 10))
+"""Vectors an image, inputs and outputs of LeNet-5's layers."""
+
+
+def alternate_once(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def scaling(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """Number of tiles, vectors and lines."""
+    x, d = vectors(256, 1024, 1024, 30_000)
+    few = {f"{n}": tile_update("fast", x, d, n) for n in (2, 4, 8, 16)}
+    times = alternate(few, effort.rounds)
+    for n in (2, 4, 8, 16):
+        yield Row(
+            "1024→1024, 256 vectors, by number of tiles",
+            f"{n} tiles",
+            {"fast": times[f"{n}"], "2 tiles": times["2"]},
+            ratio=("fast", "2 tiles"),
+            goal="≤ 1.3x" if n == 16 else "",
+        )
+    for n in (1, 4, 16, 64, 256):
+        x, d = vectors(n, 1024, 1024, 120 * n)
+        yield _quick_row("1024→1024, 8 tiles, by vectors", f"{n} vectors", x, d, effort, limits)
+    for size in (64, 256, 1024, 4096):
+        x, d = vectors(64, size, size, 64 * size / 8)
+        yield _quick_row("64 vectors, 8 tiles, by size", f"{size}→{size}", x, d, effort, limits)
+
+
+def _quick_row(
+    group: str, name: str, x: torch.Tensor, d: torch.Tensor, effort: Effort, limits: Limits
+) -> Row:
+    made = tile("fast", x.shape[1], d.shape[1])
+    assert isinstance(made, KeyedAnalogTile)
+    fired = pulses_of(made, x, d)
+    subjects = {"fast": lambda: made.update(x, d), "digital": tile_update("digital", x, d)}
+    times = alternate(subjects, effort.rounds)
+    floor = limits.update_s(x.shape[1], d.shape[1], x.shape[0], fired)
+    return Row(group, name, times, floor, fired, ratio=("fast", "digital"))
+
+
+def threads(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """Two threads against one."""
+    del limits
+
+    def with_threads(n: int, work: Callable[[], object]) -> Callable[[], object]:
+        def call() -> None:
+            torch.set_num_threads(n)
+            work()
+
+        return call
+
+    subjects = {}
+    for in_size, out_size, n in TILES:
+        for pulses in (PULSES, 10 * PULSES):
+            x, d = vectors(n, in_size, out_size, pulses)
+            name = f"{in_size}→{out_size}, {n} vectors, {pulses:,} pulses"
+            subjects[name] = tile_update("fast", x, d)
+    step = warm_up(lenet_step("fast"))
+    subjects["LeNet-5, whole step"] = step.step
+    for name, work in subjects.items():
+        both = {"1 thread": with_threads(1, work), "2 threads": with_threads(2, work)}
+        times = alternate(both, effort.rounds)
+        yield Row(
+            "threads",
+            name,
+            times,
+            ratio=("1 thread", "2 threads"),
+            goal="≥ 1x" if "LeNet" in name else "≥ 1.8x",
+        )
+    torch.set_num_threads(1)
+
+
+def memory(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """Peak memory of a process that updates the larger tile, less that of one that does not."""
+    del effort, limits
+    me = str(Path(__file__).resolve())
+    base = peak_memory_mb([me, "--memory-of", "nothing"])
+    extra = {kind: peak_memory_mb([me, "--memory-of", kind]) - base for kind in COLUMNS}
+    yield Row("peak memory", "4608→512, 64 vectors, 8 tiles, MB above the imports", {}, extra=extra)
+
+
+GROUPS = {
+    "tiles": tiles,
+    "lenet5": lenet5,
+    "scaling": scaling,
+    "threads": threads,
+    "memory": memory,
+}
+
+
+def table(rows: list[Row], limits: Limits, quick: bool) -> str:
+    """The results in Markdown."""
+    about = machine()
+    made = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+    lines = [
+        "# Benchmarks",
+        "",
+        f"`python scripts/bench.py{' --quick' if quick else ''}`, {made}, commit {git_commit()}, "
+        f"{about['cpu']}, {os.cpu_count()} cores, {_core.kernels()} kernels, "
+        f"torch {versions()['torch']}, aihwkit {versions()['aihwkit']}.",
+        "",
+        "Milliseconds: median (first to third quartile) of rounds in which the subjects take turns "
+        "in one process; ratios are medians over the rounds where subjects share them. *stock*: "
+        "aihwkit as it comes; *exact*: its pulse path on our tiles, reduced once a mini-batch; "
+        "*fast*: the pulse engine; *digital*: torch's layer of the same size. *Least*: what the "
+        f"drawn lines ({limits.draw_s * 1e9:.2f} ns each here) and the moved bytes "
+        f"({1e-9 / limits.byte_s:.1f} GB/s) must cost.",
+    ]
+    for group in dict.fromkeys(row.group for row in rows):
+        members = [row for row in rows if row.group == group]
+        names = list(dict.fromkeys(n for row in members for n in (*row.times, *row.extra)))
+        lines += ["", f"## {group}", "", _line("", *names, "least", "pulses", "ratio", "goal")]
+        lines.append("|---" * (len(names) + 5) + "|")
+        for row in members:
+            cells = [_cell(row, name) for name in names]
+            least = "" if row.floor_s is None else f"{row.floor_s * 1e3:.2f}"
+            pulses = "" if row.pulses is None else f"{row.pulses:,}"
+            lines.append(_line(row.name, *cells, least, pulses, ratio_text(row), row.goal))
+    return "\n".join([*lines, "", "![](images/benchmarks.png)", ""])
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(row: Row, name: str) -> str:
+    if name in row.extra:
+        return f"{row.extra[name]:.0f}"
+    if name not in row.times:
+        return ""
+    low, high = row.times[name].quartiles
+    return f"{row.times[name].median * 1e3:.3g} ({low * 1e3:.3g}-{high * 1e3:.3g})"
+
+
+def ratio(row: Row) -> float | None:
+    """How many times longer the first of `row.ratio` takes than the second."""
+    over, under = row.ratio
+    if over not in row.times or under not in row.times:
+        return None
+    first, second = row.times[over], row.times[under]
+    if len(first.seconds) == len(second.seconds):
+        return paired_ratio(first, second)
+    return first.median / second.median
+
+
+def ratio_text(row: Row) -> str:
+    """`ratio` in words."""
+    found = ratio(row)
+    return "" if found is None else f"{row.ratio[0]} / {row.ratio[1]} = {found:.3g}"
+
+
+def picture(rows: list[Row], path: Path) -> None:
+    """Times of every subject of the rows that have all four, as bars."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    full = [row for row in rows if set(COLUMNS) <= set(row.times)]
+    if not full:
+        return
+    figure, axes = plt.subplots(figsize=(8, 0.75 * len(full) + 1.2), layout="constrained")
+    for i, (name, colour) in enumerate(
+        zip(COLUMNS, ("#D55E00", "#E69F00", "#0072B2", "#999999"), strict=True)
+    ):
+        places = [n + 0.2 * (i - 1.5) for n in range(len(full))]
+        values = [1e3 * row.times[name].median for row in full]
+        axes.barh(places, values, height=0.18, color=colour, label=name)
+    axes.set_yticks(range(len(full)), [row.name for row in full])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel("milliseconds, median, one thread")
+    axes.legend(loc="lower right")
+    axes.set_title(f"{machine()['cpu']}, commit {(git_commit() or '?')[:10]}", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench")
+    parser.add_argument("--quick", action="store_true", help="few rounds, stock extrapolated")
+    parser.add_argument("--only", nargs="+", choices=list(GROUPS), default=list(GROUPS))
+    parser.add_argument("--memory-of", choices=[*COLUMNS, "nothing"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.memory_of:
+        if arguments.memory_of != "nothing":
+            tile_update(arguments.memory_of, *vectors(64, 4608, 512, 10_000))()
+        return
+    limits = machine_limits()
+    effort = QUICK if arguments.quick else FULL
+    rows: list[Row] = []
+    for group in arguments.only:
+        for row in GROUPS[group](effort, limits):
+            rows.append(row)
+            shown = "; ".join(f"{k} {t.median * 1e3:.3g} ms" for k, t in row.times.items())
+            shown = shown or "; ".join(f"{k} {v:.0f} MB" for k, v in row.extra.items())
+            print(f"{row.group}: {row.name}: {shown}  {ratio_text(row)}", flush=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "benchmarks.md").write_text(
+        table(rows, limits, arguments.quick), encoding="utf-8"
+    )
+    data = {"machine": machine(), "commit": git_commit(), "rows": [asdict(row) for row in rows]}
+    (arguments.out / "benchmarks.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    picture(rows, arguments.out / "images" / "benchmarks.png")
+    print(f"written to {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
