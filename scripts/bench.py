@@ -21,8 +21,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [p for p in (str(ROOT), str(ROOT / "scripts")) if p not in sys.path]
-# Before torch is loaded: one thread, unless a row says otherwise.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Before anything is loaded. The rows set OpenMP's threads themselves; aihwkit's own reductions go
+# through OpenBLAS, which starts a thread a core of its own and would make one thread two.
+os.environ["OMP_NUM_THREADS"] = "2"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import torch  # noqa: E402
 from benchmark.subjects import (  # noqa: E402
