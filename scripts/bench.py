@@ -109,7 +109,8 @@ def tiles(effort: Effort, limits: Limits) -> Iterator[Row]:
             scaled = {k: Times([s * n / m for s in t.seconds]) for k, t in times.items()}
             yield Row(
                 "tile update, one thread",
-                f"{in_size}→{out_size}, {n} vectors, {states} states",
+                f"{in_size}→{out_size}, {n} vectors, {states} states"
+                + ("" if pulses == PULSES else ", 10x the pulses"),
                 {**scaled, **quick},
                 limits.update_s(in_size, out_size, n, fired),
                 fired,
@@ -321,7 +322,8 @@ def picture(rows: list[Row], path: Path) -> None:
         places = [n + 0.2 * (i - 1.5) for n in range(len(full))]
         values = [1e3 * row.times[name].median for row in full]
         axes.barh(places, values, height=0.18, color=colour, label=name)
-    axes.set_yticks(range(len(full)), [row.name for row in full])
+    names = [row.name if "→" in row.name else f"LeNet-5, {row.name}" for row in full]
+    axes.set_yticks(range(len(full)), names)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds, median, one thread")

@@ -161,7 +161,7 @@ void declareEngine(py::module_ &m) {
     return out;
   });
   m.def("fire", [](const FloatArray &v, float p, uint64_t key) {
-    std::vector<int32_t> lines((size_t)v.size());
+    std::vector<int32_t> lines((size_t)v.size() + warmtile::fire_slack);
     const int n = warmtile::kernels().fire(
         v.data(), (int)v.size(), p, warmtile::split(key), lines.data());
     lines.resize((size_t)n);

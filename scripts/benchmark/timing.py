@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from device_ext import _core
@@ -74,7 +75,7 @@ class Limits:
     """What one thread of this machine reaches, measured now.
 
     Args:
-        draw_s: seconds for drawing one random number with the engine's generator.
+        draw_s: seconds for one line's random number and comparison, values in the cache.
         byte_s: seconds for moving one byte through memory (half of it read, half written).
     """
 
@@ -98,11 +99,13 @@ class Limits:
 
 def machine_limits() -> Limits:
     """Measure `Limits` on one thread."""
-    n = 1 << 20
+    n = 4096
+    values = np.ones(n, dtype=np.float32)
     source = torch.ones(1 << 25)
     target = torch.empty_like(source)
     times = alternate(
-        {"draw": lambda: _core.draws(1, 0, n), "move": lambda: target.copy_(source)}, rounds=7
+        {"draw": lambda: _core.fire(values, 1e-9, 1), "move": lambda: target.copy_(source)},
+        rounds=7,
     )
     return Limits(times["draw"].median / n, times["move"].median / (8 * source.numel()))
 

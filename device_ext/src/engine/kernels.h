@@ -52,6 +52,9 @@ struct DeviceLine {
   float gamma;
 };
 
+/** Entries behind the last line that fire() may write to. */
+constexpr int fire_slack = 16;
+
 struct Kernels {
   const char *name;
 
@@ -61,7 +64,7 @@ struct Kernels {
   /**
    * Draws one slot of one vector's lines: line j fires with probability min(1, |v[j]| * p).
    * Writes j + 1, negative where v[j] is, for each line that fires; returns their number. `out`
-   * has room for n entries.
+   * has room for n + fire_slack entries; those behind the returned number are left undefined.
    */
   int (*fire)(const float *v, int n, float p, Key32 key, int32_t *out);
 

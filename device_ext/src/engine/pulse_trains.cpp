@@ -109,7 +109,7 @@ private:
 /** Appends to `lines` what fires in one slot; returns the number. */
 int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {
   const size_t before = lines.size();
-  lines.resize(before + n);
+  lines.resize(before + n + fire_slack);
   const int fired = kernels().fire(v, n, p, split(key), lines.data() + before);
   lines.resize(before + fired);
   return fired;
