@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import logging
 import textwrap
 from collections.abc import Iterator
@@ -127,6 +128,9 @@ def _train(
     status, message, code = "finished", None, None
     try:
         parts.trackers.start(info)
+        # What is there now stays: each full collection would walk all of torch, ten milliseconds.
+        gc.collect()
+        gc.freeze()
         with parts.signals:
             train(parts, at)
     except Interrupted:
@@ -146,6 +150,7 @@ def _train(
         log.debug("the run failed", exc_info=True)
     finally:
         # Also on a second Ctrl-C, which comes through as KeyboardInterrupt.
+        gc.unfreeze()
         parts.trackers.close()
     summary = _summary(parts, at, folder, built, status, message, started)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import json
 import os
 import sys
@@ -121,6 +122,8 @@ def tiles(effort: Effort, limits: Limits) -> Iterator[Row]:
 def lenet5(effort: Effort, limits: Limits) -> Iterator[Row]:
     """The parts of a LeNet-5 step, and whole steps of other algorithms."""
     steps = {kind: warm_up(lenet_step(kind)) for kind in COLUMNS}
+    gc.collect()
+    gc.freeze()  # as a run does
     whole = alternate({k: s.step for k, s in steps.items()}, effort.rounds, 0.05)
     parts: dict[str, dict[str, list[float]]] = {p: {} for p in ("forward", "backward", "update")}
     for _ in range(effort.rounds):
