@@ -21,6 +21,11 @@ SETTINGS = {
     "warm start": WARM,
     "chain": WARM[:3],
     "analog sgd": ["algorithm=analog_sgd"],
+    "ttv1": ["algorithm=ttv1"],
+    "ttv2": ["algorithm=ttv2"],
+    "ttv3": ["algorithm=ttv3", "data.train_limit=64"],
+    "ttv4": ["algorithm=ttv4", "data.train_limit=64"],
+    "mixed precision": ["algorithm=mp"],
     "floating point": ["algorithm=fp_sgd"],
     "digital with momentum": ["algorithm=sgd", "optim.momentum=0.9", "data.val_fraction=0.1"],
 }

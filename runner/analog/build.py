@@ -82,7 +82,7 @@ def _on_tiles(layer: Layer, model: nn.Module, cfg: Config) -> Layer:
     tiles = sum(isinstance(m, TileModule) for m in model.get_submodule(layer.name).modules())
     if tiles == 0:
         return layer
-    devices = cfg.algorithm.n_tiles if isinstance(cfg.algorithm, ReslConfig) else 1
+    devices = getattr(cfg.algorithm, "n_devices", 1)
     return dataclasses.replace(layer, kind="analog", tiles=tiles, devices=devices)
 
 

@@ -10,9 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from aihwkit.simulator.configs import (
+    BufferedTransferCompound,
+    ChoppedTransferCompound,
+    DigitalRankUpdateRPUConfig,
+    DynamicTransferCompound,
     FloatingPointRPUConfig,
+    MixedPrecisionCompound,
     SingleRPUConfig,
     SoftBoundsDevice,
+    TransferCompound,
     UnitCellRPUConfig,
 )
 from aihwkit.simulator.parameters import IOParameters, MappingParameter, UpdateParameters
@@ -25,7 +31,13 @@ from runner.config.schema import (
     FPSGDConfig,
     IOConfig,
     MappingConfig,
+    MixedPrecisionConfig,
     ReslConfig,
+    TransferConfig,
+    TTv1Config,
+    TTv2Config,
+    TTv3Config,
+    TTv4Config,
 )
 
 
@@ -97,6 +109,68 @@ def _analog_sgd(cfg: Config) -> SingleRPUConfig:
     return SingleRPUConfig(device=soft_bounds(cfg.device), **_pulsed_tile(cfg))
 
 
+def _transfer(cfg: Config) -> dict[str, Any]:
+    """What all of aihwkit's two-device compounds take; gamma = 0: device 1 alone is the weight."""
+    algorithm = cfg.algorithm
+    assert isinstance(algorithm, TransferConfig)
+    return {
+        "unit_cell_devices": [soft_bounds(cfg.device) for _ in range(algorithm.n_devices)],
+        "transfer_every": algorithm.transfer_every,
+        "units_in_mbatch": algorithm.units_in_mbatch,
+        "n_reads_per_transfer": algorithm.n_reads_per_transfer,
+        "fast_lr": algorithm.fast_lr,
+        "scale_fast_lr": algorithm.scale_fast_lr,
+        "transfer_lr": algorithm.transfer_lr,
+        "scale_transfer_lr": algorithm.scale_transfer_lr,
+        "transfer_forward": io_parameters(cfg.io),
+        "transfer_update": UpdateParameters(),
+    }
+
+
+def _ttv1(cfg: Config) -> UnitCellRPUConfig:
+    return UnitCellRPUConfig(device=TransferCompound(**_transfer(cfg)), **_pulsed_tile(cfg))
+
+
+def _ttv2(cfg: Config) -> UnitCellRPUConfig:
+    algorithm = cfg.algorithm
+    assert isinstance(algorithm, TTv2Config)
+    compound = BufferedTransferCompound(
+        **_transfer(cfg), thres_scale=algorithm.thres_scale, momentum=algorithm.momentum
+    )
+    return UnitCellRPUConfig(device=compound, **_pulsed_tile(cfg))
+
+
+def _chopped(cfg: Config) -> UnitCellRPUConfig:
+    algorithm = cfg.algorithm
+    assert isinstance(algorithm, TTv3Config)
+    settings = _transfer(cfg) | {
+        # As in aihwkit's presets of these algorithms: at most one pulse, of the full size.
+        "transfer_update": UpdateParameters(
+            desired_bl=1, update_bl_management=False, update_management=False
+        ),
+        "in_chop_prob": algorithm.in_chop_prob,
+        "auto_granularity": algorithm.auto_granularity,
+        "auto_scale": algorithm.auto_scale,
+    }
+    if isinstance(algorithm, TTv4Config):
+        compound = DynamicTransferCompound(**settings, tail_weightening=algorithm.tail_weightening)
+    else:
+        compound = ChoppedTransferCompound(**settings)
+    return UnitCellRPUConfig(device=compound, **_pulsed_tile(cfg))
+
+
+def _mixed_precision(cfg: Config) -> DigitalRankUpdateRPUConfig:
+    algorithm = cfg.algorithm
+    assert isinstance(algorithm, MixedPrecisionConfig)
+    compound = MixedPrecisionCompound(
+        device=soft_bounds(cfg.device),
+        transfer_every=algorithm.transfer_every,
+        granularity=algorithm.granularity,
+        transfer_lr=algorithm.transfer_lr,
+    )
+    return DigitalRankUpdateRPUConfig(device=compound, **_pulsed_tile(cfg))
+
+
 def _fp_sgd(cfg: Config) -> FloatingPointRPUConfig:
     return FloatingPointRPUConfig(mapping=mapping_parameters(cfg.mapping))
 
@@ -114,6 +188,11 @@ def _pulsed_tile(cfg: Config) -> dict[str, Any]:
 RPU_CONFIGS: dict[type, Callable[[Config], Any]] = {
     ReslConfig: _resl,
     AnalogSGDConfig: _analog_sgd,
+    TTv1Config: _ttv1,
+    TTv2Config: _ttv2,
+    TTv3Config: _chopped,
+    TTv4Config: _chopped,
+    MixedPrecisionConfig: _mixed_precision,
     FPSGDConfig: _fp_sgd,
 }
 """Makers of an rpu_config by type of ``algorithm``; an algorithm that is not here has no tiles."""

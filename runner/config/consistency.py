@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from runner.config.errors import ConfigError, nearest, show
-from runner.config.schema import PULSED_ALGORITHMS, Config, ModelConfig, ReslConfig, SGDConfig
+from runner.config.schema import (
+    PULSED_ALGORITHMS,
+    Config,
+    ModelConfig,
+    ReslConfig,
+    SGDConfig,
+    TransferConfig,
+)
 
 TRACKERS: tuple[str, ...] = ()
 """Names allowed in `tracking`."""
@@ -147,11 +154,21 @@ def _check_warm_start(config: Config) -> None:
 def _check_periods(config: Config) -> None:
     """aihwkit casts period x vectors to a C int (getTransferEvery); above 2**31 is undefined."""
     algorithm = config.algorithm
-    if not isinstance(algorithm, ReslConfig):
+    if not isinstance(algorithm, ReslConfig | TransferConfig):
         return
     counts = _VECTORS_PER_IMAGE[config.model.name]
     analog = [n for n, kind in zip(counts, config.model.block_types, strict=True) if kind == "A"]
     vectors = max(analog) * config.data.batch_size
+    if isinstance(algorithm, TransferConfig):
+        most = (_MAX_COUNTER - 1) // (vectors if algorithm.units_in_mbatch else 1)
+        if algorithm.transfer_every > most:
+            raise ConfigError(
+                "algorithm.transfer_every",
+                algorithm.transfer_every,
+                f"times {vectors} vectors a mini-batch exceeds 2**31",
+                str(most),
+            )
+        return
     every, lr = algorithm.transfer_every, algorithm.transfer_lr
     periods = algorithm.transfer_every_vec
     if max(periods) * vectors >= _MAX_COUNTER:

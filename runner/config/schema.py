@@ -15,19 +15,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from runner.config.algorithms import (
+    PULSED_ALGORITHMS,
+    AlgorithmConfig,
+    AnalogSGDConfig,
+    FPSGDConfig,
+    Geometric,
+    MixedPrecisionConfig,
+    ReslConfig,
+    SGDConfig,
+    TransferConfig,
+    TTv1Config,
+    TTv2Config,
+    TTv3Config,
+    TTv4Config,
+)
 from runner.config.keys import key
 
-
-@dataclass(frozen=True)
-class Geometric:
-    """A vector given by its first entry and the factor between neighbours."""
-
-    first: float = key(1.0, "First entry of the sequence.", gt=0, le=1e9)
-    growth: float = key(1.0, "Factor from one entry to the next.", ge=1e-3, le=1e3)
-
-    def vector(self, n: int) -> list[float]:
-        """``[first * growth**i for i in range(n)]``."""
-        return [self.first * self.growth**i for i in range(n)]
+__all__ = [
+    "PULSED_ALGORITHMS",
+    "AlgorithmConfig",
+    "AnalogSGDConfig",
+    "CheckpointConfig",
+    "Config",
+    "DataConfig",
+    "DeviceConfig",
+    "FPSGDConfig",
+    "Geometric",
+    "IOConfig",
+    "MappingConfig",
+    "MixedPrecisionConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "ReslConfig",
+    "RunConfig",
+    "SGDConfig",
+    "TTv1Config",
+    "TTv2Config",
+    "TTv3Config",
+    "TTv4Config",
+    "TransferConfig",
+    "WarmStartConfig",
+]
 
 
 # ---------------------------------------------------------------------------------------- model
@@ -47,87 +76,6 @@ class ModelConfig:
         choices=("A", "D"),
     )
 
-
-# ------------------------------------------------------------------------------------ algorithm
-
-
-@dataclass(frozen=True)
-class ReslConfig:
-    """Residual learning on a compound of tiles (arXiv 2510.02516), optionally with warm start."""
-
-    name: Literal["resl"] = key("resl", "Residual learning.")
-    n_tiles: int = key(6, "Number of tiles (devices) behind each weight.", ge=2, le=16, common=True)
-    gamma: float = key(
-        0.5,
-        "Weight of a tile relative to the next more significant one: "
-        "gamma_vec[i] = gamma**(n-1-i). Best is a little above 1/n_states.",
-        ge=1e-3,
-        le=1,
-        common=True,
-    )
-    transfer_every: Geometric = key(
-        lambda: Geometric(2.0, 5.0),
-        "Mini-batches between two transfers of a column out of tile i: first * growth**i.",
-        common=True,
-    )
-    transfer_lr: Geometric = key(
-        lambda: Geometric(0.1, 1.2),
-        "Learning rate of the transfer out of tile i: first * growth**(n-1-i), so that with "
-        "growth > 1 the gradient tile has the largest.",
-        common=True,
-    )
-    fast_lr: float = key(1.0, "Learning rate of the gradient tile (device 0).", gt=0, common=True)
-    scale_fast_lr: bool = key(
-        False,
-        "Multiply fast_lr by the current optim.lr. False: fast_lr is absolute, and optim.lr "
-        "moves digital parameters only.",
-    )
-    scale_transfer_lr: bool = key(
-        False, "Multiply the transfer learning rates by the current optim.lr."
-    )
-    n_reads_per_transfer: int = key(1, "Columns read and written at each transfer.", ge=1, le=4096)
-
-    @property
-    def gamma_vec(self) -> list[float]:
-        """``gamma**(n-1-i)`` for device i: 1 for the last, most significant device."""
-        return [self.gamma ** (self.n_tiles - 1 - i) for i in range(self.n_tiles)]
-
-    @property
-    def transfer_every_vec(self) -> list[float]:
-        """Mini-batches between transfers out of device i: ``first * growth**i``."""
-        return self.transfer_every.vector(self.n_tiles)
-
-    @property
-    def transfer_lr_vec(self) -> list[float]:
-        """Learning rate of the transfer out of device i: ``first * growth**(n-1-i)``."""
-        return self.transfer_lr.vector(self.n_tiles)[::-1]
-
-
-@dataclass(frozen=True)
-class AnalogSGDConfig:
-    """Plain analog SGD: pulses go straight onto one tile (aihwkit's SingleRPUConfig)."""
-
-    name: Literal["analog_sgd"] = key("analog_sgd", "Analog SGD on a single tile.")
-
-
-@dataclass(frozen=True)
-class FPSGDConfig:
-    """SGD on aihwkit's floating-point tiles: the analog code path with ideal devices."""
-
-    name: Literal["fp_sgd"] = key("fp_sgd", "SGD on floating-point tiles.")
-
-
-@dataclass(frozen=True)
-class SGDConfig:
-    """Digital SGD in plain torch."""
-
-    name: Literal["sgd"] = key("sgd", "SGD in plain torch, no tiles.")
-
-
-AlgorithmConfig = ReslConfig | AnalogSGDConfig | FPSGDConfig | SGDConfig
-
-PULSED_ALGORITHMS = ("resl", "analog_sgd")
-"""Algorithms whose tiles are updated by pulses on `device`."""
 
 # --------------------------------------------------------------------------------- device and IO
 
