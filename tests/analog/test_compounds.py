@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from device_ext import KeyedAnalogTile, WarmStartTransferCompound
-from runner.analog.rpu import rpu_config
+from runner.analog import rpu
 from runner.config import ConfigError, load_config
 from runner.config.schema import PULSED_ALGORITHMS
 
@@ -20,9 +22,14 @@ DEVICES = {
 }
 
 
+def rpu_config(*overrides: str) -> Any:
+    """What a command line makes of the tiles."""
+    return rpu.rpu_config(load_config(overrides))
+
+
 @pytest.mark.parametrize("name", PULSED_ALGORITHMS)
 def test_the_compound_of_an_algorithm(name):
-    config = rpu_config(load_config([f"algorithm={name}", "device.n_states=20"]))
+    config = rpu_config(f"algorithm={name}", "device.n_states=20")
     assert config.tile_class is KeyedAnalogTile
     assert type(config.device).__name__ == DEVICES[name]
     devices = getattr(config.device, "unit_cell_devices", None) or [
@@ -35,15 +42,15 @@ def test_the_compound_of_an_algorithm(name):
 @pytest.mark.parametrize("io", ["perfect", "default"])
 def test_the_io_reaches_the_read_of_a_transfer(name, io):
     """aihwkit's compounds read with noise by default, whatever the layer's own I/O is."""
-    config = rpu_config(load_config([f"algorithm={name}", f"io={io}"]))
+    config = rpu_config(f"algorithm={name}", f"io={io}")
     assert config.device.transfer_forward.is_perfect == (io == "perfect")
     assert config.forward.is_perfect == (io == "perfect")
 
 
 def test_the_settings_of_the_paper():
     """arXiv 2510.02516, LeNet-5 on MNIST; fast_lr is absolute there."""
-    one = rpu_config(load_config(["algorithm=ttv1"])).device
-    two = rpu_config(load_config(["algorithm=ttv2"])).device
+    one = rpu_config("algorithm=ttv1").device
+    two = rpu_config("algorithm=ttv2").device
     assert (one.fast_lr, one.transfer_lr) == (0.01, 0.1)
     assert (two.fast_lr, two.transfer_lr) == (0.1, 1.0)
     for device in (one, two):
@@ -55,7 +62,7 @@ def test_keys_of_an_algorithm_arrive():
         "algorithm=ttv4", "algorithm.tail_weightening=7", "algorithm.in_chop_prob=0.25",
         "algorithm.auto_scale=false", "algorithm.transfer_every=3",
     ]  # fmt: skip
-    device = rpu_config(load_config(overrides)).device
+    device = rpu_config(*overrides).device
     assert device.tail_weightening == 7
     assert device.in_chop_prob == 0.25
     assert not device.auto_scale
