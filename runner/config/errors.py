@@ -46,8 +46,6 @@ def one_line(text: str) -> str:
 
 def show(value: Any) -> str:
     """A value as one types it on the command line."""
-    if isinstance(value, bool):
-        return str(value).lower()
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -252,7 +252,7 @@ GRIDS = [
     ("-m algorithm=ttv4 algorithm.in_chop_prob=0,1.5", "algorithm.in_chop_prob=1.5", "at most 1"),
     ("-m algorithm=mp algorithm.transfer_every=1,0", "algorithm.transfer_every=0"),
     ("-m algorithm=mp,resl algorithm.gamma=0.5", "algorithm.gamma", "not of algorithm=mp"),
-    ("-m algorithm=analog_sgd,ttv2 warm_start.enabled=true", "warm_start.enabled=true", "resl"),
+    ("-m algorithm=analog_sgd,ttv2 warm_start.enabled=true", "warm_start.enabled", "false"),
     ("-m algorithm=ttv2 optim.momentum=0,0.9", "optim.momentum=0.9", "algorithm=sgd only"),
     ("-m algorithm.n_tiles=4,17", "algorithm.n_tiles=17: must be at least 2 and at most 16"),
     ("-m algorithm.gamma=0.1,2", "algorithm.gamma=2: must be"),
