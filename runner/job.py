@@ -174,7 +174,7 @@ def _build_model(cfg: Config, data: Dataset) -> AnalogModel:
     from runner.analog import build_analog
     from runner.models import build_model
 
-    model = build_model(cfg.model, data.n_classes)
+    model = build_model(cfg.model, data.n_classes, data.image_shape)
     return build_analog(model, cfg, data.image_shape)
 
 

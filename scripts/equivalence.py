@@ -103,7 +103,9 @@ def train(task: Training) -> dict[str, Any]:
     )
     data = load_data(cfg.data)
     with deterministic(task.seed, threads=1):
-        built = build_analog(build_model(cfg.model, data.n_classes), cfg, data.image_shape)
+        built = build_analog(
+            build_model(cfg.model, data.n_classes, data.image_shape), cfg, data.image_shape
+        )
         if any("own update" in note for note in built.notes):
             raise RuntimeError(f"the engine refuses a tile: {built.notes}")
         model, optimizer = built.model, built.optimizer

@@ -15,7 +15,7 @@ from torch import nn
 from device_ext import CONVERSION_MAP, KeyedAnalogTile, keyed_tiles, seed_tiles, set_engine
 from runner.analog.layers import Layer, digital_layers
 from runner.analog.rpu import rpu_config
-from runner.config.schema import Config, ModelConfig, ReslConfig
+from runner.config.schema import Config, ReslConfig
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def build_analog(model: nn.Module, cfg: Config, image_shape: Sequence[int]) -> A
     rpu = rpu_config(cfg)
     if rpu is None:
         return AnalogModel(model, _sgd(torch.optim.SGD, model, cfg), layers, [], [])
-    blocks = ModelConfig.BLOCKS[cfg.model.name]
+    blocks = cfg.model.blocks
     digital = [b for b, kind in zip(blocks, cfg.model.block_types, strict=True) if kind == "D"]
     model = convert_to_analog(
         model,

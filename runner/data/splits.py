@@ -56,6 +56,16 @@ def to_split(images: Tensor, labels: Tensor) -> Split:
     return Split(images.float().div_(255.0), labels.long())
 
 
+def normalized(train: Split, test: Split) -> tuple[Split, Split]:
+    """Shift and scale each channel to mean 0 and deviation 1 over the training images."""
+    mean = train.images.mean((0, 2, 3), keepdim=True)
+    deviation = train.images.std((0, 2, 3), keepdim=True).clamp_(min=1e-6)
+    return (
+        Split((train.images - mean).div_(deviation), train.labels),
+        Split((test.images - mean).div_(deviation), test.labels),
+    )
+
+
 def stratified(labels: Tensor, share: float, seed: int = _SPLIT_SEED) -> tuple[Tensor, Tensor]:
     """Split indices so that each class gives `share` of its images, rounded, to the second part.
 

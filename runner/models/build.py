@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
 
+import safetensors
+import safetensors.torch
 from torch import nn
 
-from runner.config.schema import ModelConfig
+from runner.config.schema import LeNet5Config, ModelConfig
+from runner.errors import UserError
 from runner.models.lenet5 import LeNet5
-
-MODELS: dict[str, Callable[[int], nn.Module]] = {"lenet5": LeNet5}
-"""Networks by ``model.name``: each takes the number of classes."""
+from runner.models.resnet import ResNet
 
 
-def build_model(cfg: ModelConfig, n_classes: int) -> nn.Module:
-    """A digital network with freshly drawn weights (torch's global generator)."""
-    return MODELS[cfg.name](n_classes)
+def build_model(cfg: ModelConfig, n_classes: int, image_shape: Sequence[int]) -> nn.Module:
+    """A digital network with freshly drawn weights (torch's global generator), or given ones.
+
+    Args:
+        cfg: the network.
+        n_classes: classes of the data.
+        image_shape: channels, height, width of the data.
+
+    Raises:
+        UserError: the images do not fit the network, or ``model.init_from`` does not.
+    """
+    if isinstance(cfg, LeNet5Config):
+        if tuple(image_shape) != cfg.image_shape:
+            shape = " x ".join(map(str, image_shape))
+            raise UserError(f"model=lenet5 takes images of 1 x 28 x 28; the data has {shape}")
+        model: nn.Module = LeNet5(n_classes)
+    else:
+        model = ResNet(
+            cfg.depths,
+            n_classes,
+            image_shape[0],
+            cfg.activation,
+            batch_norm=cfg.batch_norm,
+            shortcut=cfg.shortcut,
+        )
+    if cfg.init_from is not None:
+        load_weights(model, Path(cfg.init_from).expanduser())
+    return model
 
 
-def analog_blocks(cfg: ModelConfig) -> list[str]:
-    """Names of the blocks (top-level modules) that ``model.block_types`` puts on tiles."""
-    blocks = ModelConfig.BLOCKS[cfg.name]
-    return [block for block, kind in zip(blocks, cfg.block_types, strict=True) if kind == "A"]
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put the weights of a safetensors file into a digital network.
+
+    Args:
+        model: changed in place.
+        path: tensors by the names of the network's ``state_dict``.
+
+    Raises:
+        UserError: the file can not be read, or its names or shapes are not the network's.
+    """
+    key = f"model.init_from={path}"
+    try:
+        found = safetensors.torch.load_file(path)
+    except OSError as error:
+        raise UserError(f"{key}: can not be read: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{key}: is not a safetensors file: {error}") from error
+    wanted = model.state_dict()
+    for name in [*sorted(wanted.keys() - found.keys()), *sorted(found.keys() - wanted.keys())]:
+        where = "lacks" if name in wanted else "has a tensor of another network:"
+        raise UserError(f"{key}: {where} {name}")
+    for name, tensor in wanted.items():
+        if found[name].shape != tensor.shape:
+            raise UserError(
+                f"{key}: {name} has shape {list(found[name].shape)}, not {list(tensor.shape)}"
+            )
+    model.load_state_dict(found)

@@ -82,7 +82,7 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
         set_learning_rate(optimizer, learning_rate(cfg.optim, epoch, cfg.run.epochs))
         model.train()
         for images, labels in batches(
-            data.train, cfg.data.batch_size, cfg.run.seed, epoch, start=at.batch
+            data.train, cfg.data.batch_size, cfg.run.seed, epoch, at.batch, cfg.data
         ):
             optimizer.zero_grad()
             output = model(images)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from runner.analog import build_analog, format_layers, read_tiles, set_tile_states, tile_states
 from runner.config import load_config
-from runner.config.consistency import _VECTORS_PER_IMAGE
+from runner.config.schema import LeNet5Config
 from runner.models import build_model
 
 SHAPE = (1, 28, 28)
@@ -18,7 +18,7 @@ ALGORITHMS = ["resl", "analog_sgd", "fp_sgd", "sgd"]
 def build(*overrides: str):
     cfg = load_config(["data=mnist5k", "algorithm=resl", *overrides])
     torch.manual_seed(cfg.run.seed)
-    return build_analog(build_model(cfg.model, 10), cfg, SHAPE)
+    return build_analog(build_model(cfg.model, 10, SHAPE), cfg, SHAPE)
 
 
 def train(built, n: int, first: int = 0) -> None:
@@ -121,7 +121,7 @@ def test_states_of_another_network_are_refused():
 def test_the_configuration_knows_how_many_vectors_a_layer_sees():
     # It refuses periods that overflow before torch is imported, so it keeps the counts itself.
     layers = build("algorithm=sgd").layers
-    assert tuple(layer.vectors for layer in layers) == _VECTORS_PER_IMAGE["lenet5"]
+    assert tuple(layer.vectors for layer in layers) == LeNet5Config().vectors_per_image(28)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from runner.config.schema import ModelConfig
+from runner.config.schema import LeNet5Config
 from runner.models import build_model
 from runner.models.lenet5 import LeNet5
 
 
 def test_weights_of_each_block():
-    model = build_model(ModelConfig(), n_classes=10)
+    model = build_model(LeNet5Config(), 10, (1, 28, 28))
     sizes = {name: p.numel() for name, p in model.named_parameters() if name.endswith("weight")}
     assert sizes == {
         "conv1.weight": 16 * 25,
@@ -21,9 +21,9 @@ def test_weights_of_each_block():
 
 
 def test_blocks_of_the_configuration_are_modules_of_the_network():
-    model = build_model(ModelConfig(), n_classes=10)
+    model = build_model(LeNet5Config(), 10, (1, 28, 28))
     names = {name for name, _ in model.named_children()}
-    assert set(ModelConfig.BLOCKS["lenet5"]) <= names
+    assert set(LeNet5Config.blocks) <= names
 
 
 def test_output_is_a_distribution_over_the_classes():
