@@ -88,14 +88,8 @@ class Saver:
             CheckpointError: the checkpoint belongs to another network.
         """
         groups = _by_group(loaded.tensors)
+        restore_network(loaded, self._model, self._set_tile_states)
         try:
-            self._set_tile_states(groups["tile"])
-            digital = _digital(self._model)
-            if set(groups["model"]) != set(digital):
-                raise ValueError("it has other parameters")
-            with torch.no_grad():
-                for name, tensor in digital.items():
-                    tensor.copy_(groups["model"][name])
             self._restore_optimizer(groups["optim"])
             self._warm_start.set_state(loaded.document["warm_start"])
             torch.set_rng_state(groups["rng"]["torch"])
@@ -134,6 +128,29 @@ class Saver:
             state.setdefault(int(index), {})[name] = value
         whole = self._optimizer.state_dict()
         self._optimizer.load_state_dict({**whole, "state": state})
+
+
+def restore_network(
+    loaded: Loaded,
+    model: nn.Module,
+    set_tile_states: Callable[[Mapping[str, Tensor]], None],
+) -> None:
+    """Put the parameters, buffers and tiles of a checkpoint into a network built in the same way.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another network.
+    """
+    groups = _by_group(loaded.tensors)
+    try:
+        set_tile_states(groups["tile"])
+        digital = _digital(model)
+        if set(groups["model"]) != set(digital):
+            raise ValueError("it has other parameters")
+        with torch.no_grad():
+            for name, tensor in digital.items():
+                tensor.copy_(groups["model"][name])
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{loaded.path} does not fit this run: {error}") from error
 
 
 def _digital(model: nn.Module) -> dict[str, Tensor]:
