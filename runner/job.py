@@ -164,6 +164,7 @@ def _train(
         log.info("%s: %s", folder.path, _headline(summary))
     else:
         log.debug("%s: %s", status, message)
+    parts.signals.hand_over()
     return _result(status, folder.path, summary, message, code)
 
 

@@ -67,6 +67,35 @@ def test_ctrl_c_in_the_first_epoch(short_run, monkeypatch):
     assert short_run("cut", *WARM).timeless == whole.timeless
 
 
+def test_usr2_hands_over_after_the_checkpoint(short_run, monkeypatch):
+    """As under submitit, whose own handler requeues the job."""
+    whole = short_run("whole", *WARM)
+    called = []
+    before = signal.signal(signal.SIGUSR2, lambda *_: called.append(True))
+    try:
+        stop_at(monkeypatch, epoch=2, batch=3, number=signal.SIGUSR2)
+        cut = short_run("cut", *WARM)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert called == [True]
+    assert cut.result.exit_code == 128 + signal.SIGUSR2
+    monkeypatch.undo()
+    again = short_run("cut", *WARM, "run.resume=must")
+    assert again.timeless == whole.timeless
+
+
+def test_usr2_alone_stops_with_a_checkpoint(short_run, monkeypatch):
+    stop_at(monkeypatch, epoch=1, batch=2, number=signal.SIGUSR2)
+    assert short_run("cut", "algorithm=sgd").result.exit_code == 128 + signal.SIGUSR2
+
+
+def test_another_number_of_threads_is_refused(short_run):
+    short_run("a", "algorithm=sgd", "run.epochs=1")
+    run = short_run("a", "algorithm=sgd", "run.threads=2")
+    assert run.result.exit_code == 2
+    assert "run.threads (1 there, 2 now)" in (run.result.message or "")
+
+
 def test_a_run_can_be_prolonged(short_run):
     whole = short_run("whole", *WARM)
     short_run("cut", *WARM, "run.epochs=1")

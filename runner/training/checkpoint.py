@@ -159,7 +159,8 @@ class CheckpointStore:
         Returns:
             the file of the newest, if it was written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        # Not its parents: a run folder that is gone must not come back without its metrics.
+        self.folder.mkdir(exist_ok=True)
         content = to_bytes(tensors, document)
         if best:
             write_atomic(self.folder / self.BEST, content)

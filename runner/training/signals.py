@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM ask a run to stop at the next mini-batch, with a checkpoint."""
+"""SIGINT, SIGTERM and SIGUSR2 ask a run to stop at the next mini-batch, with a checkpoint."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ from typing import Any
 
 
 class StopSignals:
-    """A context in which the two signals are noted instead of ending the process.
+    """A context in which the signals are noted instead of ending the process.
 
     A second one ends it at once, in the way that it would have without this. Outside the main
     thread, where Python can not catch signals, the context does nothing.
+
+    SIGUSR2 is what submitit lets Slurm send before a job's time ends. Where somebody had a handler
+    for it, `hand_over` calls that handler once the checkpoint is written, so that it can requeue.
     """
 
-    CAUGHT = (signal.SIGINT, signal.SIGTERM)
+    CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
+        self._requeue: Any = None
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
             for number in self.CAUGHT:
                 self._before[number] = signal.signal(number, self._note)
+            before = self._before[signal.SIGUSR2]
+            self._requeue = before if callable(before) else None
         return self
+
+    def hand_over(self) -> None:
+        """After the checkpoint of a SIGUSR2: call the handler that was there before, if any."""
+        if self.received == signal.SIGUSR2 and self._requeue is not None:
+            self._requeue(int(signal.SIGUSR2), None)
 
     def __exit__(self, *_: object) -> None:
         self._restore()

@@ -53,14 +53,16 @@ def test_a_state_dict_loses_the_weight_of_the_gradient_tile():
     assert any(w.abs().max() > 0 for w in before.values())
     torch.manual_seed(1)
     fresh = layer()
-    fresh.load_state_dict(model.state_dict())
+    state: Any = model.state_dict()
+    fresh.load_state_dict(state)
     after = hidden(fresh)
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_perfect_layer_transfers_with_noise():
     """Work-around: `runner.analog.rpu` hands io to ``transfer_forward`` of every compound."""
-    config = next(layer().analog_tiles()).rpu_config
+    tile: Any = next(layer().analog_tiles())
+    config = tile.rpu_config
     assert config.forward.is_perfect
     assert not config.device.transfer_forward.is_perfect
 
