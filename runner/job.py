@@ -128,7 +128,7 @@ def _train(
     status, message, code = "finished", None, None
     try:
         parts.trackers.start(info)
-        # What is there now stays: each full collection would walk all of torch, ten milliseconds.
+        # What is there now stays: each full collection would walk all of torch again.
         gc.collect()
         gc.freeze()
         with parts.signals:

@@ -14,7 +14,6 @@ import gc
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -44,6 +43,7 @@ from benchmark.timing import (  # noqa: E402
     machine_limits,
     paired_ratio,
     peak_memory_mb,
+    seconds_of,
 )
 
 from device_ext import KeyedAnalogTile, _core  # noqa: E402
@@ -131,7 +131,7 @@ def lenet5(effort: Effort, limits: Limits) -> Iterator[Row]:
             sums = dict.fromkeys(parts, 0.0)
             for _ in range(10):
                 for part in parts:
-                    sums[part] += alternate_once(getattr(step, part))
+                    sums[part] += seconds_of(getattr(step, part))
             for part, total in sums.items():
                 parts[part].setdefault(kind, []).append(total / 10)
     lines = 8 * sum(v * (i + o) for v, i, o in LENET_VECTORS)
@@ -155,13 +155,6 @@ def lenet5(effort: Effort, limits: Limits) -> Iterator[Row]:
 
 LENET_VECTORS = ((576, 25, 16), (64, 400, 32), (1, 512, 128), (1, 128, 10))
 """Vectors an image, inputs and outputs of LeNet-5's layers."""
-
-
-def alternate_once(work: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def scaling(effort: Effort, limits: Limits) -> Iterator[Row]:

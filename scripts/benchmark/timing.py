@@ -55,15 +55,16 @@ def alternate(
     calls = {}
     for name, work in subjects.items():
         work()
-        calls[name] = max(1, int(shortest_s / max(_time(work, 1), 1e-7)))
+        calls[name] = max(1, int(shortest_s / max(seconds_of(work, 1), 1e-7)))
     found: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(rounds):
         for name, work in subjects.items():
-            found[name].append(_time(work, calls[name]))
+            found[name].append(seconds_of(work, calls[name]))
     return {name: Times(seconds) for name, seconds in found.items()}
 
 
-def _time(work: Work, calls: int) -> float:
+def seconds_of(work: Work, calls: int = 1) -> float:
+    """Mean seconds of a call."""
     began = time.perf_counter()
     for _ in range(calls):
         work()
