@@ -6,43 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runner.config.errors import one_line
 from runner.errors import UserError
-from runner.stored import build, read_run
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-
-def digital_weights(model: nn.Module, twin: nn.Module) -> dict[str, Tensor]:
-    """Weights with which the digital network does what the network on tiles does, without noise.
-
-    Args:
-        model: network on tiles.
-        twin: digital network of the same configuration.
-
-    Returns:
-        tensors by the names of the twin's ``state_dict``; digital scales are multiplied in.
-    """
-    import torch
-    from aihwkit.nn.modules.base import AnalogLayerBase
-
-    found = {name: t.clone() for name, t in twin.state_dict().items()}
-    own = model.state_dict()
-    analog = {n: m for n, m in model.named_modules() if isinstance(m, AnalogLayerBase)}
-    for name, tensor in found.items():
-        layer_name, _, kind = name.rpartition(".")
-        if layer_name in analog:
-            with torch.no_grad():
-                weight, bias = analog[layer_name].get_weights()
-            value = weight if kind == "weight" else bias
-            assert value is not None  # the twin has it too
-            found[name] = value.detach().reshape(tensor.shape).clone().contiguous()
-        else:
-            found[name] = own[name].detach().clone().contiguous()
-    return found
+from runner.stored import effective_weights, read_run
 
 
 def export_run(folder: Path, target: Path | None = None, which: str = "newest") -> Path:
@@ -62,16 +29,9 @@ def export_run(folder: Path, target: Path | None = None, which: str = "newest") 
     run = read_run(folder, which)
     import safetensors.torch
 
-    from runner.data import load_data
     from runner.files import write_atomic
-    from runner.models import build_model
-    from runner.training.seeding import deterministic
 
-    data = load_data(run.config.data)
-    with deterministic(run.config.run.seed, run.config.run.threads):
-        model = build(run, run.config, data)
-        twin = build_model(run.config.model, data.n_classes, data.image_shape)
-        tensors = digital_weights(model, twin)
+    tensors = effective_weights(run)
     path = target or folder / "weights.safetensors"
     about = {"format": "pt", "model": run.config.model.name, "epoch": str(run.epoch)}
     try:

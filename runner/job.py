@@ -88,6 +88,8 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     from runner.training.seeding import deterministic
 
     run_dir = Path(cfg.run.dir)
+    if cfg.run.dry:
+        return _dry_run(cfg, run_dir, stack)
     store = CheckpointStore(run_dir / "checkpoints", cfg.checkpoint.keep)
     loaded = _find_checkpoint(cfg, store)
     if loaded is not None and (summary := _finished(cfg, loaded, run_dir)):
@@ -108,6 +110,20 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     folder.write_config(config_to_dict(cfg))
     _announce(cfg, data, built, loaded)
     return _train(parts, position, folder, built, fresh=loaded is None)
+
+
+def _dry_run(cfg: Config, run_dir: Path, stack: contextlib.ExitStack) -> JobResult:
+    from runner.data import load_data
+    from runner.dry import Estimate, estimate
+    from runner.training.seeding import deterministic
+
+    data = load_data(cfg.data)
+    stack.enter_context(deterministic(cfg.run.seed, cfg.run.threads))
+    built = _build_model(cfg, data)
+    _announce(cfg, data, built, None)
+    found: Estimate = estimate(cfg, data, built)
+    log.info("%s", found.text())
+    return JobResult("finished", EXIT_CODES["finished"], run_dir)
 
 
 def _train(
@@ -174,8 +190,12 @@ def _train(
 def _build_model(cfg: Config, data: Dataset) -> AnalogModel:
     from runner.analog import build_analog
     from runner.models import build_model
+    from runner.stored import effective_weights, read_run
 
-    model = build_model(cfg.model, data.n_classes, data.image_shape)
+    weights, source = None, cfg.model.init_from
+    if source is not None and (folder := Path(source).expanduser()).is_dir():
+        weights = effective_weights(read_run(folder))
+    model = build_model(cfg.model, data.n_classes, data.image_shape, weights)
     return build_analog(model, cfg, data.image_shape)
 
 

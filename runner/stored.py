@@ -13,7 +13,7 @@ from runner.config.values import flatten
 from runner.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from runner.data import Dataset
     from runner.training.checkpoint import Loaded
@@ -111,6 +111,47 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
 
 def _quoted(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else show(value)
+
+
+def effective_weights(run: StoredRun) -> dict[str, Tensor]:
+    """Digital weights with which a plain network does what the run's network does, without noise.
+
+    Args:
+        run: the run; its data are read for the number of classes and the size of the images.
+
+    Returns:
+        tensors by the names of the digital network's ``state_dict``; scales are multiplied in.
+    """
+    from runner.data import load_data
+    from runner.models import build_model
+    from runner.training.seeding import deterministic
+
+    data = load_data(run.config.data)
+    with deterministic(run.config.run.seed, run.config.run.threads):
+        model = build(run, run.config, data)
+        fresh = replace(run.config.model, init_from=None)
+        twin = build_model(fresh, data.n_classes, data.image_shape)
+        return _digital_weights(model, twin)
+
+
+def _digital_weights(model: nn.Module, twin: nn.Module) -> dict[str, Tensor]:
+    import torch
+    from aihwkit.nn.modules.base import AnalogLayerBase
+
+    found = {name: t.clone() for name, t in twin.state_dict().items()}
+    own = model.state_dict()
+    analog = {n: m for n, m in model.named_modules() if isinstance(m, AnalogLayerBase)}
+    for name, tensor in found.items():
+        layer_name, _, kind = name.rpartition(".")
+        if layer_name in analog:
+            with torch.no_grad():
+                weight, bias = analog[layer_name].get_weights()
+            value = weight if kind == "weight" else bias
+            assert value is not None  # the twin has it too
+            found[name] = value.detach().reshape(tensor.shape).clone().contiguous()
+        else:
+            found[name] = own[name].detach().clone().contiguous()
+    return found
 
 
 def build(run: StoredRun, config: Config, data: Dataset) -> nn.Module:

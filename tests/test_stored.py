@@ -16,6 +16,8 @@ RUNS = {
     "warm start": ["algorithm=resl", "algorithm.n_tiles=4", "warm_start=paper"],
     "ttv2": ["algorithm=ttv2"],
     "floating point": ["algorithm=fp_sgd"],
+    "floating point, momentum": ["algorithm=fp_sgdm"],
+    "adamw": ["algorithm=adamw"],
     "digital": ["algorithm=sgd"],
     "half digital": ["algorithm=analog_sgd", "model.block_types=[D,A,D,A]"],
     "learned scales": ["algorithm=resl", "mapping.learn_out_scaling=true"],
@@ -97,3 +99,15 @@ def test_no_run(capsys, tmp_path):
     assert "no such run folder" in capsys.readouterr().err
     assert export_main([str(tmp_path)]) == 2
     assert "holds no checkpoint" in capsys.readouterr().err
+
+
+def test_a_run_starts_from_another_run(short_run):
+    digital = short_run("a", "algorithm=sgd", "run.epochs=1")
+    analog = short_run(
+        "b", "algorithm=resl", "device.w_max_dtod=0", "device.w_min_dtod=0",
+        f"model.init_from={digital.folder}", "run.epochs=0",
+    )  # fmt: skip
+    # Weights beyond the devices' bounds are clipped; LeNet-5 has hardly any.
+    assert analog.metrics[0]["test/loss"] == pytest.approx(
+        digital.metrics[-1]["test/loss"], rel=0.02
+    )

@@ -16,6 +16,7 @@ from device_ext import CONVERSION_MAP, KeyedAnalogTile, keyed_tiles, seed_tiles,
 from runner.analog.layers import Layer, digital_layers
 from runner.analog.rpu import rpu_config
 from runner.config.schema import Config, ReslConfig
+from runner.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,11 @@ def build_analog(model: nn.Module, cfg: Config, image_shape: Sequence[int]) -> A
     layers = digital_layers(model, image_shape)
     rpu = rpu_config(cfg)
     if rpu is None:
-        return AnalogModel(model, _sgd(torch.optim.SGD, model, cfg), layers, [], [])
-    blocks = cfg.model.blocks
-    digital = [b for b, kind in zip(blocks, cfg.model.block_types, strict=True) if kind == "D"]
+        return AnalogModel(model, _digital_optimizer(model, cfg), layers, [], [])
+    analog = cfg.model.analog([layer.name for layer in layers])
+    if not analog:
+        raise UserError(f"model.analog_layers={cfg.model.analog_layers}: fits no layer")
+    digital = [layer.name for layer in layers if layer.name not in analog]
     model = convert_to_analog(
         model,
         rpu,
@@ -69,6 +72,13 @@ def build_analog(model: nn.Module, cfg: Config, image_shape: Sequence[int]) -> A
     layers = [_on_tiles(layer, model, cfg) for layer in layers]
     staged = [tile for _, tile in keyed_tiles(model)] if cfg.warm_start.enabled else []
     return AnalogModel(model, _sgd(AnalogSGD, model, cfg), layers, staged, notes)
+
+
+def _digital_optimizer(model: nn.Module, cfg: Config) -> torch.optim.Optimizer:
+    if cfg.algorithm.name == "adamw":
+        optim = cfg.optim
+        return torch.optim.AdamW(model.parameters(), lr=optim.lr, weight_decay=optim.weight_decay)
+    return _sgd(torch.optim.SGD, model, cfg)
 
 
 def _sgd(cls: type[torch.optim.SGD], model: nn.Module, cfg: Config) -> torch.optim.SGD:

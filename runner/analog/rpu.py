@@ -18,10 +18,12 @@ from aihwkit.simulator.configs import (
     MixedPrecisionCompound,
     SingleRPUConfig,
     SoftBoundsDevice,
+    TorchInferenceRPUConfig,
     TransferCompound,
     UnitCellRPUConfig,
 )
 from aihwkit.simulator.parameters import IOParameters, MappingParameter, UpdateParameters
+from aihwkit.simulator.parameters.enums import BoundManagementType, NoiseManagementType, PulseType
 
 from device_ext import KeyedAnalogTile, WarmStartTransferCompound
 from runner.config.schema import (
@@ -29,7 +31,8 @@ from runner.config.schema import (
     Config,
     DeviceConfig,
     FPSGDConfig,
-    IOConfig,
+    FPSGDMConfig,
+    IODirectionConfig,
     MappingConfig,
     MixedPrecisionConfig,
     ReslConfig,
@@ -38,7 +41,14 @@ from runner.config.schema import (
     TTv2Config,
     TTv3Config,
     TTv4Config,
+    UpdateConfig,
 )
+
+
+def resistive_device(cfg: DeviceConfig) -> Any:
+    """aihwkit's device of a configuration, one of ours or one that another package registered."""
+    make = getattr(cfg, "build", None)
+    return make() if make is not None else soft_bounds(cfg)
 
 
 def soft_bounds(cfg: DeviceConfig) -> SoftBoundsDevice:
@@ -60,9 +70,42 @@ def soft_bounds(cfg: DeviceConfig) -> SoftBoundsDevice:
     )
 
 
-def io_parameters(cfg: IOConfig) -> IOParameters:
-    """Converters and noise of one direction; perfect means an exact product."""
-    return IOParameters(is_perfect=cfg.name == "perfect")
+def io_parameters(cfg: IODirectionConfig) -> IOParameters:
+    """Converters and noise of one direction."""
+    return IOParameters(
+        is_perfect=cfg.perfect,
+        inp_res=_resolution(cfg.inp_bits),
+        out_res=_resolution(cfg.out_bits),
+        inp_noise=cfg.inp_noise,
+        out_noise=cfg.out_noise,
+        inp_bound=cfg.inp_bound,
+        out_bound=cfg.out_bound,
+        noise_management=NoiseManagementType[cfg.noise_management.upper()],
+        bound_management=BoundManagementType[cfg.bound_management.upper()],
+    )
+
+
+def _resolution(bits: int) -> float:
+    """aihwkit's share of the whole range that one step of a converter is; -1 = no converter."""
+    return 1 / (2**bits - 2) if bits else -1.0
+
+
+def update_parameters(cfg: UpdateConfig) -> UpdateParameters:
+    """Pulse trains of the gradient's update."""
+    return UpdateParameters(
+        desired_bl=cfg.desired_bl,
+        update_management=cfg.update_management,
+        update_bl_management=cfg.update_bl_management,
+        pulse_type=PulseType[cfg.pulse_type.upper()],
+    )
+
+
+def transfer_parameters(cfg: UpdateConfig, **others: Any) -> UpdateParameters:
+    """Pulse trains of a transfer."""
+    found = {"desired_bl": 31, **others}
+    if cfg.transfer_desired_bl is not None:
+        found["desired_bl"] = cfg.transfer_desired_bl
+    return UpdateParameters(**found)
 
 
 def mapping_parameters(cfg: MappingConfig) -> MappingParameter:
@@ -81,7 +124,7 @@ def _resl(cfg: Config) -> UnitCellRPUConfig:
     algorithm, warm = cfg.algorithm, cfg.warm_start
     assert isinstance(algorithm, ReslConfig)
     compound = WarmStartTransferCompound(
-        unit_cell_devices=[soft_bounds(cfg.device) for _ in range(algorithm.n_tiles)],
+        unit_cell_devices=[resistive_device(cfg.device) for _ in range(algorithm.n_tiles)],
         gamma_vec=algorithm.gamma_vec,
         transfer_every_vec=algorithm.transfer_every_vec,
         units_in_mbatch=True,
@@ -93,8 +136,8 @@ def _resl(cfg: Config) -> UnitCellRPUConfig:
         fast_lr=algorithm.fast_lr,
         scale_fast_lr=algorithm.scale_fast_lr,
         # aihwkit's compounds read with noise by default even where the layer's I/O is perfect.
-        transfer_forward=io_parameters(cfg.io),
-        transfer_update=UpdateParameters(),
+        transfer_forward=io_parameters(cfg.io.transfer),
+        transfer_update=transfer_parameters(cfg.update),
         warm_start=warm.enabled,
         route=warm.route,
         period=warm.period,
@@ -106,7 +149,7 @@ def _resl(cfg: Config) -> UnitCellRPUConfig:
 
 
 def _analog_sgd(cfg: Config) -> SingleRPUConfig:
-    return SingleRPUConfig(device=soft_bounds(cfg.device), **_pulsed_tile(cfg))
+    return SingleRPUConfig(device=resistive_device(cfg.device), **_pulsed_tile(cfg))
 
 
 def _transfer(cfg: Config) -> dict[str, Any]:
@@ -114,7 +157,7 @@ def _transfer(cfg: Config) -> dict[str, Any]:
     algorithm = cfg.algorithm
     assert isinstance(algorithm, TransferConfig)
     return {
-        "unit_cell_devices": [soft_bounds(cfg.device) for _ in range(algorithm.n_devices)],
+        "unit_cell_devices": [resistive_device(cfg.device) for _ in range(algorithm.n_devices)],
         "transfer_every": algorithm.transfer_every,
         "units_in_mbatch": algorithm.units_in_mbatch,
         "n_reads_per_transfer": algorithm.n_reads_per_transfer,
@@ -122,8 +165,8 @@ def _transfer(cfg: Config) -> dict[str, Any]:
         "scale_fast_lr": algorithm.scale_fast_lr,
         "transfer_lr": algorithm.transfer_lr,
         "scale_transfer_lr": algorithm.scale_transfer_lr,
-        "transfer_forward": io_parameters(cfg.io),
-        "transfer_update": UpdateParameters(),
+        "transfer_forward": io_parameters(cfg.io.transfer),
+        "transfer_update": transfer_parameters(cfg.update),
     }
 
 
@@ -145,8 +188,8 @@ def _chopped(cfg: Config) -> UnitCellRPUConfig:
     assert isinstance(algorithm, TTv3Config)
     settings = _transfer(cfg) | {
         # As in aihwkit's presets of these algorithms: at most one pulse, of the full size.
-        "transfer_update": UpdateParameters(
-            desired_bl=1, update_bl_management=False, update_management=False
+        "transfer_update": transfer_parameters(
+            cfg.update, desired_bl=1, update_bl_management=False, update_management=False
         ),
         "in_chop_prob": algorithm.in_chop_prob,
         "auto_granularity": algorithm.auto_granularity,
@@ -163,7 +206,7 @@ def _mixed_precision(cfg: Config) -> DigitalRankUpdateRPUConfig:
     algorithm = cfg.algorithm
     assert isinstance(algorithm, MixedPrecisionConfig)
     compound = MixedPrecisionCompound(
-        device=soft_bounds(cfg.device),
+        device=resistive_device(cfg.device),
         transfer_every=algorithm.transfer_every,
         granularity=algorithm.granularity,
         transfer_lr=algorithm.transfer_lr,
@@ -175,12 +218,20 @@ def _fp_sgd(cfg: Config) -> FloatingPointRPUConfig:
     return FloatingPointRPUConfig(mapping=mapping_parameters(cfg.mapping))
 
 
+def _fp_sgdm(cfg: Config) -> TorchInferenceRPUConfig:
+    # The weight of this tile is a parameter of torch, which momentum and weight decay reach;
+    # aihwkit's C++ floating-point tile takes plain steps only.
+    return TorchInferenceRPUConfig(
+        forward=IOParameters(is_perfect=True), mapping=mapping_parameters(cfg.mapping)
+    )
+
+
 def _pulsed_tile(cfg: Config) -> dict[str, Any]:
     return {
         "tile_class": KeyedAnalogTile,
-        "forward": io_parameters(cfg.io),
-        "backward": io_parameters(cfg.io),
-        "update": UpdateParameters(),
+        "forward": io_parameters(cfg.io.forward),
+        "backward": io_parameters(cfg.io.backward),
+        "update": update_parameters(cfg.update),
         "mapping": mapping_parameters(cfg.mapping),
     }
 
@@ -194,6 +245,7 @@ RPU_CONFIGS: dict[type, Callable[[Config], Any]] = {
     TTv4Config: _chopped,
     MixedPrecisionConfig: _mixed_precision,
     FPSGDConfig: _fp_sgd,
+    FPSGDMConfig: _fp_sgdm,
 }
 """Makers of an rpu_config by type of ``algorithm``; an algorithm that is not here has no tiles."""
 
@@ -201,4 +253,7 @@ RPU_CONFIGS: dict[type, Callable[[Config], Any]] = {
 def rpu_config(cfg: Config) -> Any | None:
     """The rpu_config of every tile of the run; None where the algorithm needs no tiles."""
     make = RPU_CONFIGS.get(type(cfg.algorithm))
-    return make(cfg) if make else None
+    if make is not None:
+        return make(cfg)
+    own = getattr(cfg.algorithm, "rpu_config", None)
+    return own(cfg) if own is not None else None

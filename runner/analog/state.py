@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from aihwkit.simulator.tiles.inference_torch import TorchInferenceTile
 from aihwkit.simulator.tiles.module import TileModule
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ def tile_states(model: nn.Module) -> dict[str, Tensor]:
 
     Pulsed tiles give the weights of all their devices, their counters and their stage;
     floating-point tiles their weights. Digital biases and output scales are parameters of the
-    network and are not among them.
+    network and are not among them, and so are the weights of tiles that torch updates.
     """
     return {
         f"{name}/{entry}": tensor
@@ -48,7 +49,11 @@ def set_tile_states(model: nn.Module, states: Mapping[str, Tensor]) -> None:
 
 
 def _tiles(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    return ((name, m) for name, m in model.named_modules() if isinstance(m, TileModule))
+    return (
+        (name, m)
+        for name, m in model.named_modules()
+        if isinstance(m, TileModule) and not isinstance(m, TorchInferenceTile)
+    )
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ last device is the most significant one. The paper (arXiv 2510.02516) counts the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from runner.config.keys import key
 
@@ -98,10 +98,31 @@ class FPSGDConfig:
 
 
 @dataclass(frozen=True)
-class SGDConfig:
-    """Digital SGD in plain torch."""
+class FPSGDMConfig:
+    """SGD with momentum on aihwkit's floating-point tiles whose weights torch's optimizer moves."""
 
-    name: Literal["sgd"] = key("sgd", "SGD in plain torch, no tiles.")
+    name: Literal["fp_sgdm"] = key("fp_sgdm", "SGD with momentum on floating-point tiles.")
+
+
+@dataclass(frozen=True)
+class SGDConfig:
+    """Digital SGD in plain torch, with momentum and weight decay."""
+
+    name: Literal["sgd"] = key("sgd", "SGD with momentum in plain torch, no tiles.")
+
+
+@dataclass(frozen=True)
+class SGDPlainConfig:
+    """Digital SGD in plain torch, without momentum and weight decay."""
+
+    name: Literal["sgd_plain"] = key("sgd_plain", "SGD in plain torch, no tiles.")
+
+
+@dataclass(frozen=True)
+class AdamWConfig:
+    """AdamW in plain torch (Loshchilov and Hutter 2019), torch's decay rates of the moments."""
+
+    name: Literal["adamw"] = key("adamw", "AdamW in plain torch, no tiles.")
 
 
 @dataclass(frozen=True)
@@ -184,8 +205,19 @@ AlgorithmConfig = (
     | TTv4Config
     | MixedPrecisionConfig
     | FPSGDConfig
+    | FPSGDMConfig
     | SGDConfig
+    | SGDPlainConfig
+    | AdamWConfig
 )
 
+DIGITAL_ALGORITHMS = ("sgd", "sgd_plain", "adamw")
+"""Algorithms without tiles."""
+
 PULSED_ALGORITHMS = ("resl", "analog_sgd", "ttv1", "ttv2", "ttv3", "ttv4", "mp")
-"""Algorithms whose tiles are updated by pulses on `device`."""
+"""Our algorithms whose tiles are updated by pulses on `device`."""
+
+
+def is_pulsed(algorithm: Any) -> bool:
+    """Whether an algorithm's tiles are updated by pulses; an own one says so by ``pulsed``."""
+    return algorithm.name in PULSED_ALGORITHMS or getattr(algorithm, "pulsed", False)

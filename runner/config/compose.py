@@ -15,6 +15,7 @@ from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, OverrideType
 from hydra.errors import HydraException
@@ -26,12 +27,14 @@ from yaml import YAMLError
 from runner.config.check import check_value, config_from_values, foreign_key
 from runner.config.errors import NO_VALUE, ConfigError, nearest, one_line
 from runner.config.keyset import key_named, key_paths, sections, split_optional, unknown_key
+from runner.config.own_parts import default_values, own_parts
 from runner.config.paths import check_paths, conf_dir
 from runner.config.schema import Config
 from runner.config.sweep import all_jobs, check_sweeps, sample_jobs
 from runner.config.values import resolve_run_dir
 
-_EXPERIMENT = "experiment"
+_PRESETS = ("experiment", "debug")
+"""Groups of presets: they set keys of other groups, and none may be chosen."""
 # What Hydra would do is done, or not done, by the runner.
 _NOT_HYDRAS = {
     "hydra.run.dir": ("the run folder is run.dir", "run.dir"),
@@ -91,6 +94,9 @@ class Composer:
         overrides: Sequence[str] = (),
     ) -> None:
         version.setbase("1.3")
+        for group, parts in own_parts().items():
+            for name, part in parts.items():
+                ConfigStore.instance().store(group=group, name=name, node=default_values(part))
         search_path = create_config_search_path(str(conf_dir()))
         schema = SearchPathQuery(provider="schema")
         if config_dir is not None:
@@ -192,14 +198,14 @@ class Composer:
 
     def _check_group(self, item: Override, typed: str) -> None:
         group, options = item.key_or_group, self._options(item.key_or_group)
-        ours = group in sections() or group == _EXPERIMENT
+        ours = group in sections() or group in _PRESETS
         _, _, value = _input(item).partition("=")
         if ours and item.type != OverrideType.CHANGE:
             raise ConfigError(
                 typed, value, "the group exists already; write it without +", f"{group}={value}"
             )
         for choice in _values(item):
-            if choice is None and group == _EXPERIMENT:
+            if choice is None and group in _PRESETS:
                 continue
             if not isinstance(choice, str) or choice not in options:
                 raise ConfigError(

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 from runner.config.errors import ConfigError, nearest, show
 from runner.config.schema import (
-    PULSED_ALGORITHMS,
+    DIGITAL_ALGORITHMS,
     Config,
     ReslConfig,
     ResNetConfig,
-    SGDConfig,
     TransferConfig,
+    is_pulsed,
 )
 
 TRACKERS: tuple[str, ...] = ()
 """Names allowed in `tracking`."""
 
 # Training images of a data set; an image folder tells when it is read.
-_TRAIN_IMAGES = {"mnist": 60_000, "mnist5k": 4_000, "fake": 512}
-_IMAGE_SHAPES = {"mnist": (1, 28, 28), "mnist5k": (1, 28, 28), "fake": (3, 32, 32)}
+_TRAIN_IMAGES = {
+    "mnist": 60_000,
+    "mnist5k": 4_000,
+    "fashion_mnist": 60_000,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+    "fake": 512,
+}
+_GREY, _COLOUR = (1, 28, 28), (3, 32, 32)
+_IMAGE_SHAPES = {
+    "mnist": _GREY,
+    "mnist5k": _GREY,
+    "fashion_mnist": _GREY,
+    "cifar10": _COLOUR,
+    "cifar100": _COLOUR,
+    "fake": _COLOUR,
+}
 _USUAL_IMAGE_SIZE = 32
-_CLASSES = 10
+_CLASSES = {"cifar100": 100}
 _MAX_COUNTER = 2**31
 
 
 def check_consistency(config: Config) -> None:
     """Raise `ConfigError` for the first pair of keys that contradict each other."""
     _check_device(config)
+    _check_io(config)
     _check_blocks(config)
+    _check_layers(config)
     _check_data(config)
     _check_optim(config)
     _check_warm_start(config)
@@ -43,7 +62,7 @@ def _check_device(config: Config) -> None:
             f"device.n_states={device.n_states:g} is set too; set one of them to null",
         )
     if device.n_states is None and device.dw_min is None:
-        if config.algorithm.name in PULSED_ALGORITHMS:
+        if is_pulsed(config.algorithm):
             raise ConfigError(
                 "device.n_states",
                 None,
@@ -83,13 +102,40 @@ def _check_blocks(config: Config) -> None:
         raise ConfigError(
             "model.block_numbers", model.block_numbers, "a ResNet has 4 stages", "[2,2,2,2]"
         )
-    if "A" not in model.block_types and not isinstance(config.algorithm, SGDConfig):
+    digital = config.algorithm.name in DIGITAL_ALGORITHMS
+    if "A" not in model.block_types and model.analog_layers is None and not digital:
         raise ConfigError(
             "model.block_types",
             model.block_types,
             f"algorithm={config.algorithm.name} needs at least one analog block (A); "
             "algorithm=sgd trains all of them digitally",
         )
+
+
+def _check_layers(config: Config) -> None:
+    """Each pattern of `model.analog_layers` fits a layer."""
+    model = config.model
+    if model.analog_layers is None:
+        return
+    names = model.layer_names()
+    if not model.analog_layers:
+        raise ConfigError("model.analog_layers", [], "names no layer; null = by block_types")
+    for pattern in model.analog_layers:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                "model.analog_layers",
+                model.analog_layers,
+                f"{pattern} fits no layer of {model.name}; there are {', '.join(names)}",
+                nearest(pattern, names),
+            )
+
+
+def _check_io(config: Config) -> None:
+    for name in ("forward", "backward", "transfer"):
+        direction = getattr(config.io, name)
+        for bits in ("inp_bits", "out_bits"):
+            if getattr(direction, bits) == 1:
+                raise ConfigError(f"io.{name}.{bits}", 1, "must be 0 (none) or 2 to 16", "2")
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -111,7 +157,8 @@ def _check_data(config: Config) -> None:
     # The split is stratified, and only the data themselves tell how each class rounds.
     held_out = round(available * data.val_fraction)
     rest = available - held_out
-    if data.val_fraction > 0 and not (held_out >= _CLASSES / 2 and rest >= _CLASSES / 2):
+    fewest = _CLASSES.get(data.name, 10) / 2
+    if data.val_fraction > 0 and not (held_out >= fewest and rest >= fewest):
         raise ConfigError(
             "data.val_fraction",
             data.val_fraction,
@@ -133,15 +180,38 @@ def _check_data(config: Config) -> None:
 
 
 def _check_optim(config: Config) -> None:
-    for name in ("momentum", "weight_decay"):
-        value = getattr(config.optim, name)
-        if value and not isinstance(config.algorithm, SGDConfig):
+    optim, algorithm = config.optim, config.algorithm.name
+    for name, takers in _TAKERS.items():
+        value = getattr(optim, name)
+        if value and algorithm not in takers:
             raise ConfigError(
                 f"optim.{name}",
                 value,
-                f"tiles of algorithm={config.algorithm.name} have none; algorithm=sgd only",
+                f"algorithm={algorithm} has none; {_either('algorithm', takers)} has",
                 "0",
             )
+    if optim.accumulate > 1 and algorithm not in DIGITAL_ALGORITHMS:
+        raise ConfigError(
+            "optim.accumulate",
+            optim.accumulate,
+            f"algorithm={algorithm} updates tiles vector by vector, where gradients do not add up; "
+            f"{_either('algorithm', DIGITAL_ALGORITHMS)} can",
+            "1",
+        )
+    if optim.label_smoothing and optim.loss != "cross_entropy":
+        raise ConfigError(
+            "optim.label_smoothing",
+            optim.label_smoothing,
+            f"is for optim.loss=cross_entropy, not {optim.loss}",
+            "0",
+        )
+
+
+_TAKERS = {"momentum": ("sgd", "fp_sgdm"), "weight_decay": ("sgd", "adamw", "fp_sgdm")}
+
+
+def _either(group: str, options: tuple[str, ...]) -> str:
+    return f"{group}=" + ", ".join(options[:-1]) + f" or {options[-1]}"
 
 
 def _check_warm_start(config: Config) -> None:
@@ -177,8 +247,9 @@ def _check_periods(config: Config) -> None:
     if not isinstance(algorithm, ReslConfig | TransferConfig):
         return
     size = _IMAGE_SHAPES.get(config.data.name, (0, 0, _USUAL_IMAGE_SIZE))[-1]
-    counts = config.model.vectors_per_image(size)
-    analog = [n for n, kind in zip(counts, config.model.block_types, strict=True) if kind == "A"]
+    model = config.model
+    counts = dict(zip(model.blocks, model.vectors_per_image(size), strict=True))
+    analog = [counts[name.partition(".")[0]] for name in model.analog(model.layer_names())]
     vectors = max(analog) * config.data.batch_size
     if isinstance(algorithm, TransferConfig):
         most = (_MAX_COUNTER - 1) // (vectors if algorithm.units_in_mbatch else 1)

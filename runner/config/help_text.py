@@ -7,6 +7,7 @@ import textwrap
 from pathlib import Path
 
 from runner.config.describe import describe_keys
+from runner.config.own_parts import own_parts
 from runner.config.paths import conf_dir
 
 _HEAD = """\
@@ -31,11 +32,12 @@ def help_text(parser: argparse.ArgumentParser) -> str:
 
 
 def _groups() -> str:
-    rows = [
-        (folder.name, ", ".join(sorted(path.stem for path in folder.glob("*.yaml"))))
-        for folder in sorted(Path(conf_dir()).iterdir())
-        if folder.is_dir()
-    ]
+    own = own_parts()
+    rows = []
+    for folder in sorted(Path(conf_dir()).iterdir()):
+        if folder.is_dir():
+            names = [path.stem for path in folder.glob("*.yaml")] + list(own.get(folder.name, ()))
+            rows.append((folder.name, ", ".join(sorted(names))))
     return "Groups (group=option)\n" + _table(rows)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union
 
 from runner.config.errors import nearest
 from runner.config.keys import KeySpec, spec_of
+from runner.config.own_parts import own_parts
 from runner.config.schema import Config
 
 
@@ -38,6 +39,10 @@ class Key:
 def field_types(cls: type) -> dict[str, Any]:
     """Resolved annotations of a dataclass's fields."""
     hints = typing.get_type_hints(cls)
+    if cls is Config:
+        for group, parts in own_parts().items():
+            for part in parts.values():
+                hints[group] = hints[group] | part
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 

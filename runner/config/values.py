@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.config.check import config_from_values
 from runner.config.errors import ConfigError
-from runner.config.schema import PULSED_ALGORITHMS, Config, ReslConfig
+from runner.config.schema import Config, ReslConfig, is_pulsed
 
 AUTO_DIR = "auto"
 
@@ -20,10 +20,13 @@ NOT_HASHED = (
     "tracking",
     "data.root",
     "data.download",
+    "data.workers",
     "checkpoint.every_epochs",
     "checkpoint.every_minutes",
     "checkpoint.keep",
     "run.dir",
+    "run.dry",
+    "run.profile",
     "run.resume",
 )
 """Keys that change where and how a run is kept, not what it computes."""
@@ -77,7 +80,7 @@ def run_slug(config: Config) -> str:
     parts = [config.model.name, algorithm.name, config.data.name]
     if isinstance(algorithm, ReslConfig):
         parts.append(f"n{algorithm.n_tiles}")
-    if algorithm.name in PULSED_ALGORITHMS:
+    if is_pulsed(algorithm):
         parts.append(f"s{config.device.states:.4g}")
     if config.warm_start.enabled:
         parts.append("warm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
@@ -14,16 +15,26 @@ _library: Any = None
 
 
 def import_datasets() -> Any:
-    """Return the module ``torchvision.datasets``.
+    """Return the module ``torchvision.datasets``."""
+    return _import("torchvision.datasets")
+
+
+def import_transforms() -> Any:
+    """Return the module ``torchvision.transforms.v2``."""
+    return _import("torchvision.transforms.v2")
+
+
+def _import(name: str) -> Any:
+    """Import a module of torchvision.
 
     A torchvision that was built for another torch (a CUDA build beside a CPU torch, say) fails at
     import with ``operator torchvision::nms does not exist``, because its Python code registers
     fake kernels for operators that its library could not register. Declaring the two schemas
-    first is enough for everything but the compiled operators, and data sets need none of them.
+    first is enough for everything but the compiled operators, which are not needed here.
     """
     global _library
     try:
-        import torchvision.datasets as datasets
+        return importlib.import_module(name)
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
@@ -31,5 +42,4 @@ def import_datasets() -> Any:
         _library = torch.library.Library("torchvision", "FRAGMENT")
         for schema in _SCHEMAS:
             _library.define(schema)
-        import torchvision.datasets as datasets
-    return datasets
+        return importlib.import_module(name)

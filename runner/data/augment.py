@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from runner.config.schema import DataConfig
+from runner.data._torchvision import import_transforms
 from runner.data.keyed import mix
+from runner.data.splits import Split
+
+_AUTO_AUGMENT = 5
+
+
+@functools.cache
+def _policy() -> Callable[[Tensor], Tensor]:
+    transforms = import_transforms()
+    return transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
+
+
+def _auto_augmented(batch: Tensor, images: Tensor, split: Split, seed: int, epoch: int) -> Tensor:
+    """AutoAugment, image by image, each with a generator of its own.
+
+    torchvision draws from torch's global generator; it is set aside for the time.
+    """
+    mean = torch.zeros(1) if split.mean is None else split.mean
+    deviation = torch.ones(1) if split.deviation is None else split.deviation
+    pixels = (batch * deviation + mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    policy, found = _policy(), torch.empty_like(pixels)
+    with torch.random.fork_rng(devices=[]):
+        for i, image in enumerate(images.tolist()):
+            torch.default_generator.manual_seed(mix(seed, epoch, _AUTO_AUGMENT, image))
+            found[i] = policy(pixels[i])
+    return (found.float().div_(255) - mean).div_(deviation)
 
 
 def uniforms(images: Tensor, seed: int, epoch: int, draw: int) -> Tensor:
@@ -26,17 +55,25 @@ def uniforms(images: Tensor, seed: int, epoch: int, draw: int) -> Tensor:
     return (h >> 8).float() / (1 << 24)
 
 
-def augmented(batch: Tensor, images: Tensor, cfg: DataConfig, seed: int, epoch: int) -> Tensor:
-    """A mini-batch after the augmentation that `cfg` asks for.
+def wanted(cfg: DataConfig) -> bool:
+    """Whether `cfg` asks for any augmentation."""
+    return bool(cfg.crop_padding or cfg.flip or cfg.cutout or cfg.auto_augment)
+
+
+def augmented(split: Split, chosen: Tensor, cfg: DataConfig, seed: int, epoch: int) -> Tensor:
+    """The images of a mini-batch after the augmentation that `cfg` asks for, ``[b, c, h, w]``.
 
     Args:
-        batch: images ``[b, c, h, w]``; not changed, and returned as it is where nothing is asked.
-        images: their indices in the training set, int64 ``[b]``.
-        cfg: ``crop_padding``, ``flip``, ``cutout``.
+        split: the training set; not changed.
+        chosen: indices of the images in it, int64 ``[b]``.
+        cfg: ``auto_augment``, then ``flip``, ``crop_padding``, ``cutout``.
         seed, epoch: of the run.
     """
-    if not (cfg.crop_padding or cfg.flip or cfg.cutout):
+    batch, images = split.images[chosen], chosen
+    if not wanted(cfg):
         return batch
+    if cfg.auto_augment:
+        batch = _auto_augmented(batch, images, split, seed, epoch)
     b, _, height, width = batch.shape
     rows = torch.arange(height).expand(b, height)
     columns = torch.arange(width).expand(b, width)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from runner.config.schema import DataConfig
-from runner.data.augment import augmented
+from runner.data.augment import augmented, wanted
 from runner.data.keyed import mix
 from runner.data.splits import Split
 
@@ -45,9 +48,41 @@ def batches(
     Yields:
         images ``[b, c, h, w]`` and labels ``[b]``.
     """
-    order = epoch_order(len(split), seed, epoch)
-    for rows in order.split(batch_size)[start:]:
-        images = split.images[rows]
-        if augment is not None:
-            images = augmented(images, rows, augment, seed, epoch)
-        yield images, split.labels[rows]
+    rows = epoch_order(len(split), seed, epoch).split(batch_size)[start:]
+    if augment is None or not wanted(augment):
+        for chosen in rows:
+            yield split.images[chosen], split.labels[chosen]
+        return
+    prepared = _Prepared(split, rows, augment, seed, epoch)
+    if augment.workers == 0:
+        for i in range(len(prepared)):
+            yield prepared[i]
+        return
+    # Forked, so that the images are shared and not copied. A worker has one thread. A generator of
+    # its own, because a loader draws a seed that nobody uses here.
+    yield from DataLoader(
+        prepared,
+        batch_size=None,
+        num_workers=augment.workers,
+        multiprocessing_context="fork",
+        generator=torch.Generator(),
+    )
+
+
+@dataclass(frozen=True)
+class _Prepared(TorchDataset[tuple[Tensor, Tensor]]):
+    """The mini-batches of an epoch, augmented when they are asked for."""
+
+    split: Split
+    rows: Sequence[Tensor]
+    augment: DataConfig
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        chosen = self.rows[index]
+        images = augmented(self.split, chosen, self.augment, self.seed, self.epoch)
+        return images, self.split.labels[chosen]

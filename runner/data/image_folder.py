@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from runner.config.schema import DataConfig
-from runner.data.mnist import default_root
+from runner.data.idx import default_root
 from runner.data.splits import Split, to_split
 from runner.errors import UserError
 from runner.files import write_atomic

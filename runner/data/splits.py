@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,17 +16,26 @@ _LIMIT_SEED = 20252
 
 @dataclass(frozen=True)
 class Split:
-    """Images, float32 ``[n, c, h, w]``, and labels, int64 ``[n]``."""
+    """Images and their labels.
+
+    Args:
+        images: float32 ``[n, c, h, w]``.
+        labels: int64 ``[n]``.
+        mean, deviation: what the images were shifted and scaled by, ``[1, c, 1, 1]``; None where
+            they are still from 0 to 1.
+    """
 
     images: Tensor
     labels: Tensor
+    mean: Tensor | None = None
+    deviation: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, rows: Tensor) -> Split:
         """The images with the indices `rows`, in that order."""
-        return Split(self.images[rows], self.labels[rows])
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ def normalized(train: Split, test: Split) -> tuple[Split, Split]:
     mean = train.images.mean((0, 2, 3), keepdim=True)
     deviation = train.images.std((0, 2, 3), keepdim=True).clamp_(min=1e-6)
     return (
-        Split((train.images - mean).div_(deviation), train.labels),
-        Split((test.images - mean).div_(deviation), test.labels),
+        Split((train.images - mean).div_(deviation), train.labels, mean, deviation),
+        Split((test.images - mean).div_(deviation), test.labels, mean, deviation),
     )
 
 

@@ -7,18 +7,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from runner.config.schema import Config
 from runner.data import Dataset, batches
+from runner.data.batches import n_batches
 from runner.tracking import Trackers
 from runner.training.chance import ChanceWatch
 from runner.training.evaluate import evaluate
+from runner.training.loss import loss_function
 from runner.training.position import Position
+from runner.training.profile import StepProfiler
 from runner.training.saver import Saver
 from runner.training.schedule import learning_rate
 from runner.training.signals import StopSignals
@@ -70,6 +73,9 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
     """
     cfg, data, model, optimizer = parts.cfg, parts.data, parts.model, parts.optimizer
     chance = ChanceWatch(data)
+    criterion = loss_function(cfg.optim, data.n_classes)
+    accumulate, n = cfg.optim.accumulate, n_batches(len(data.train), cfg.data.batch_size)
+    profiler = StepProfiler(cfg.run.profile, Path(cfg.run.dir))
     clock = Clock(at.elapsed_s)
     metrics: dict[str, Any] = {}
     if not at.started:
@@ -79,19 +85,23 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
 
     while at.epoch < cfg.run.epochs:
         epoch = at.epoch + 1
-        set_learning_rate(optimizer, learning_rate(cfg.optim, epoch, cfg.run.epochs))
+        set_learning_rate(optimizer, learning_rate(cfg.optim, epoch, cfg.run.epochs, at.drops))
         model.train()
+        optimizer.zero_grad()
         for images, labels in batches(
             data.train, cfg.data.batch_size, cfg.run.seed, epoch, at.batch, cfg.data
         ):
-            optimizer.zero_grad()
             output = model(images)
-            loss = F.nll_loss(output, labels)
+            loss = criterion(output, labels)
             check_finite(loss.item(), f"the training loss in epoch {epoch}, mini-batch {at.batch}")
-            loss.backward()
-            optimizer.step()
-
+            (loss / accumulate if accumulate > 1 else loss).backward()
             at.add(loss.item(), output, labels)
+            profiler.step()
+            if at.batch % accumulate and at.batch < n:
+                continue  # gradients that are not yet used up are in no checkpoint
+            optimizer.step()
+            optimizer.zero_grad()
+
             at.elapsed_s = clock.total_s()
             parts.trackers.batch(at)
             if parts.signals.received:
@@ -102,11 +112,13 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
         metrics = epoch_metrics(parts, at, clock)
         if parts.warm_start.end_of_epoch(at.train_loss):
             log.info("epoch %d: warm start goes to %s", epoch, stage_name(parts.warm_start.stage))
+        at.watch_plateau(cfg.optim.patience)
         at.end_epoch()
         chance.look(metrics, at)
         at.elapsed_s = clock.total_s()
         parts.trackers.epoch(metrics)
         parts.saver.end_of_epoch(at, metrics, last=at.epoch == cfg.run.epochs)
+    profiler.stop()
     return metrics
 
 
@@ -122,7 +134,7 @@ def epoch_metrics(parts: Parts, at: Position, clock: Clock) -> dict[str, Any]:
             score = evaluate(parts.model, split, cfg.data.test_batch_size)
             check_finite(score.loss, f"the {name} loss after epoch {epoch}")
             metrics |= {f"{name}/loss": score.loss, f"{name}/accuracy": score.accuracy}
-    metrics["lr"] = learning_rate(cfg.optim, epoch, cfg.run.epochs)
+    metrics["lr"] = learning_rate(cfg.optim, epoch, cfg.run.epochs, at.drops)
     if cfg.algorithm.name == "resl":
         metrics["warm_start/stage"] = parts.warm_start.stage or "chain"
         metrics["warm_start/switches"] = parts.warm_start.switches

@@ -24,6 +24,9 @@ class Position:
         epochs_at_chance: epochs in a row whose accuracy was no better than chance.
         best_epoch: epoch of the best network so far.
         best_score: its score, higher is better.
+        lowest_loss: lowest training loss of an epoch since the run began (schedule=plateau).
+        epochs_above: epochs in a row that did not fall below it.
+        drops: how often the learning rate was lowered for that.
         elapsed_s: seconds spent so far, over all sittings.
     """
 
@@ -36,6 +39,9 @@ class Position:
     epochs_at_chance: int = 0
     best_epoch: int | None = None
     best_score: float | None = None
+    lowest_loss: float | None = None
+    epochs_above: int = 0
+    drops: int = 0
     elapsed_s: float = 0.0
 
     def add(self, loss: float, output: Tensor, labels: Tensor) -> None:
@@ -61,6 +67,19 @@ class Position:
         self.epoch += 1
         self.batch = self.images = self.correct = 0
         self.loss_sum = 0.0
+
+    def watch_plateau(self, patience: int) -> None:
+        """Note the training loss of the epoch under way, as torch's ReduceLROnPlateau does.
+
+        A loss counts as lower from one part in 10,000 on; more than `patience` epochs in a row
+        without one are a plateau.
+        """
+        if self.lowest_loss is None or self.train_loss < self.lowest_loss * (1 - 1e-4):
+            self.lowest_loss, self.epochs_above = self.train_loss, 0
+            return
+        self.epochs_above += 1
+        if self.epochs_above > patience:
+            self.drops, self.epochs_above = self.drops + 1, 0
 
     def is_best(self, score: float) -> bool:
         """Note the score of the epoch just finished; True if it is the best so far."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -69,12 +71,12 @@ def test_a_layer_can_be_split_over_tiles():
 
 
 def test_analog_networks_start_as_the_digital_one():
-    digital, analog = build("algorithm=sgd"), build("algorithm=fp_sgd")
+    digital, analog = build("algorithm=sgd_plain"), build("algorithm=fp_sgd")
     torch.testing.assert_close(answer(analog), answer(digital), atol=1e-6, rtol=1e-5)
 
 
 def test_floating_point_tiles_train_as_plain_torch_does():
-    digital, analog = build("algorithm=sgd"), build("algorithm=fp_sgd")
+    digital, analog = build("algorithm=sgd_plain"), build("algorithm=fp_sgd")
     before = answer(digital)
     for built in (digital, analog):
         train(built, 20)
@@ -103,6 +105,8 @@ def test_tile_states_continue_to_the_bit(algorithm):
             if type(p) is torch.nn.Parameter:
                 p.copy_(q)
     assert torch.equal(answer(a), answer(b))
+    if a.optimizer.state_dict()["state"]:  # momentum
+        b.optimizer.load_state_dict(copy.deepcopy(a.optimizer.state_dict()))
     for built in (a, b):
         train(built, 3, first=3)
     assert torch.equal(answer(a), answer(b))
@@ -152,3 +156,20 @@ def test_readings_name_layer_and_device():
         "tiles/conv1/device0/transfers": gradient_tile.transfers,
         "tiles/conv1/device0/pulses": gradient_tile.pulses,
     }
+
+
+def test_momentum_reaches_the_weights_of_floating_point_tiles():
+    digital = build("algorithm=sgd", "optim.weight_decay=0")
+    analog = build("algorithm=fp_sgdm")
+    assert {layer.kind for layer in analog.layers} == {"analog"}
+    for built in (digital, analog):
+        train(built, 20)
+    torch.testing.assert_close(answer(analog), answer(digital), atol=1e-4, rtol=1e-4)
+    plain = build("algorithm=fp_sgdm", "optim.momentum=0")
+    train(plain, 20)
+    assert (answer(plain) - answer(analog)).abs().max() > 1e-2
+
+
+def test_patterns_choose_analog_layers():
+    built = build("algorithm=analog_sgd", "model.analog_layers=[fc*,conv2]")
+    assert [layer.kind for layer in built.layers] == ["digital", "analog", "analog", "analog"]

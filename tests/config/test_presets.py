@@ -21,7 +21,8 @@ OPTIONS = sorted(
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes(option):
-    also = ["model=resnet18"] if option == "data=fake" else []
+    colour = option.startswith(("data=fake", "data=cifar"))
+    also = ["model=resnet18"] if colour else []
     config = load_config([option, *also])
     group, _, name = option.partition("=")
     if group in ("model", "algorithm", "device", "io", "data"):
@@ -79,7 +80,7 @@ def test_the_experiments():
     assert not chain.warm_start.enabled
     assert dataclasses.replace(warm, warm_start=chain.warm_start, run=chain.run) == chain
     assert warm.warm_start == dataclasses.replace(chain.warm_start, enabled=True)
-    assert isinstance(digital.algorithm, SGDConfig)
+    assert digital.algorithm.name == "sgd_plain"
     assert digital.data == chain.data
     full = load_config(["experiment=lenet5_mnist_warm"])
     assert full.warm_start.enabled
@@ -143,3 +144,33 @@ def test_every_key_is_described():
     assert described["algorithm.n_tiles"].option == "resl"
     assert described["device.n_states"].allowed == "at least 2"
     assert described["run.resume"].allowed == "auto | never | must"
+
+
+def test_an_algorithm_brings_defaults_for_the_optimizer_that_others_override():
+    assert load_config(["algorithm=sgd"]).optim.momentum == 0.9
+    assert load_config(["algorithm=sgd_plain"]).optim.momentum == 0
+    assert load_config(["algorithm=adamw", "optim=cosine"]).optim.lr == 0.001
+    assert load_config(["algorithm=adamw", "optim.lr=0.5"]).optim.lr == 0.5
+    resnet = load_config(["experiment=resnet18_cifar10", "algorithm=sgd"])
+    assert (resnet.optim.lr, resnet.optim.momentum) == (0.1, 0.9)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
+def test_the_settings_of_the_paper_for_cifar(name):
+    config = load_config([f"experiment={name}_cifar10"])
+    assert config.model.block_types == ("D", "D", "D", "A", "A", "A")
+    assert (config.data.batch_size, config.data.crop_padding, config.data.flip) == (128, 4, True)
+    assert config.data.auto_augment
+    assert config.optim.label_smoothing == 0.1
+    assert config.io.transfer.perfect
+    assert isinstance(config.algorithm, ReslConfig)
+    assert config.algorithm.transfer_every_vec[:3] == [3, 6, 12]
+    images = load_config([f"experiment={name}_images"])
+    assert dataclasses.replace(images, data=config.data, run=config.run) == config
+    assert not images.data.auto_augment
+
+
+def test_debug_presets_go_on_top_of_an_experiment():
+    config = load_config(["experiment=resnet18_cifar10", "debug=one_batch"])
+    assert config.data.train_limit == config.data.batch_size == 128
+    assert config.run.epochs == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import safetensors.torch
 import torch
@@ -9,8 +11,9 @@ from torch import nn
 
 from device_ext import keyed_tiles
 from runner.analog import build_analog
+from runner.analog.layers import digital_layers
 from runner.config import load_config
-from runner.config.schema import ResNetConfig
+from runner.config.schema import LeNet5Config, ResNetConfig
 from runner.errors import UserError
 from runner.models import build_model
 
@@ -103,10 +106,26 @@ def test_a_file_of_another_network(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="is not a safetensors file"):
         build_model(load_config([f"model.init_from={path}"]).model, 10, (1, 28, 28))
+    gone = dataclasses.replace(load_config().model, init_from="/nowhere/w.safetensors")
     with pytest.raises(UserError, match="can not be read"):
-        build_model(load_config(["model.init_from=/nowhere/w.safetensors"]).model, 10, (1, 28, 28))
+        build_model(gone, 10, (1, 28, 28))
 
 
 def test_images_of_another_size():
     with pytest.raises(UserError, match="takes images of 1 x 28 x 28; the data has 3 x 32 x 32"):
         build_model(load_config().model, 10, SHAPE)
+
+
+@pytest.mark.parametrize("cfg", [
+    LeNet5Config(), ResNetConfig(), ResNetConfig(name="resnet34"),
+    ResNetConfig(block_numbers=(1, 2, 1, 1), shortcut=False, batch_norm=False),
+])  # fmt: skip
+def test_the_configuration_knows_the_layers_of_the_network(cfg):
+    shape = cfg.image_shape or SHAPE
+    found = [layer.name for layer in digital_layers(build_model(cfg, 10, shape), shape)]
+    assert sorted(found) == sorted(cfg.layer_names())
+
+
+def test_patterns_choose_layers_inside_a_block():
+    cfg = ResNetConfig(analog_layers=("layer4.*.conv2", "fc"))
+    assert cfg.analog(cfg.layer_names()) == ["layer4.0.conv2", "layer4.1.conv2", "fc"]
