@@ -161,7 +161,7 @@ def _hydra(args: argparse.Namespace, configs: list[Config]) -> int:
     import hydra
 
     from runner.config.compose import complete_overrides
-    from runner.config.paths import conf_dir
+    from runner.config.folders import conf_dir
 
     _exit_codes.clear()
     entry = hydra.main(

@@ -21,7 +21,6 @@ from runner.errors import UserError
 from runner.provenance import git_commit, machine, versions
 from runner.tracking import JsonLines, ProgressDisplay, RunFolder, RunInfo, Trackers, read_metrics
 from runner.tracking.progress import ScreenHandler
-from runner.tracking.run_folder import holds_run, read_summary
 
 if TYPE_CHECKING:
     from runner.analog import AnalogModel
@@ -85,14 +84,15 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     """Everything that can be refused comes before the first write."""
     from runner.data import load_data
     from runner.training.checkpoint import CheckpointStore
+    from runner.training.resume import find_checkpoint, finished_summary
     from runner.training.seeding import deterministic
 
     run_dir = Path(cfg.run.dir)
     if cfg.run.dry:
         return _dry_run(cfg, run_dir, stack)
     store = CheckpointStore(run_dir / "checkpoints", cfg.checkpoint.keep)
-    loaded = _find_checkpoint(cfg, store)
-    if loaded is not None and (summary := _finished(cfg, loaded, run_dir)):
+    loaded = find_checkpoint(cfg, store)
+    if loaded is not None and (summary := finished_summary(cfg, loaded)):
         log.info("%s is finished already: %s", run_dir, _headline(summary))
         return _result("finished", run_dir, summary)
     data = load_data(cfg.data)
@@ -102,7 +102,7 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     folder = RunFolder(run_dir)
     stack.callback(folder.close)
     # Another job may have been at work there until the lock was ours.
-    loaded = _find_checkpoint(cfg, store)
+    loaded = find_checkpoint(cfg, store)
     trackers = Trackers(JsonLines(folder.metrics), [ProgressDisplay(console)])
     parts = _assemble(cfg, data, built, trackers, store)
     position = _restore(parts, loaded)
@@ -232,49 +232,6 @@ def _assemble(
         saver=saver,
         signals=StopSignals(),
     )
-
-
-# ------------------------------------------------------------------------------- resuming
-
-
-def _find_checkpoint(cfg: Config, store: CheckpointStore) -> Loaded | None:
-    """The checkpoint to continue from; None for a fresh run.
-
-    Raises:
-        UserError: run.resume does not allow what is there, or it is of another configuration.
-    """
-    from runner.training.resume import check_continuable
-
-    run_dir = Path(cfg.run.dir)
-    if cfg.run.resume == "never":
-        if holds_run(run_dir):
-            raise UserError(
-                f"run.resume=never: run.dir={cfg.run.dir} already holds a run; choose another "
-                "run.dir, or run.resume=auto to continue it"
-            )
-        return None
-    loaded, complaints = store.newest()
-    for complaint in complaints:
-        log.warning("%s: the checkpoint before it is used", complaint)
-    if loaded is None:
-        if cfg.run.resume == "must":
-            raise UserError(
-                f"run.resume=must: there is no checkpoint in run.dir={cfg.run.dir}; "
-                "run.resume=auto starts a new run there"
-            )
-        return None
-    check_continuable(loaded, cfg)
-    return loaded
-
-
-def _finished(cfg: Config, loaded: Loaded, run_dir: Path) -> dict[str, Any] | None:
-    """The summary of a run that has nothing left to do; None for any other."""
-    summary = read_summary(run_dir)
-    if summary is None or summary["status"] != "finished":
-        return None
-    position = loaded.document["position"]
-    done = position["epoch"] >= cfg.run.epochs and position["batch"] == 0
-    return summary if done and summary["epochs"] == position["epoch"] else None
 
 
 def _restore(parts: Parts, loaded: Loaded | None) -> Position:

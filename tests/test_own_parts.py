@@ -90,3 +90,19 @@ def test_help_lists_them(package):
     done = call(package, "--help")
     assert "perceptron" in done.stdout
     assert "two_tiles" in done.stdout
+
+
+def test_the_algorithm_of_the_page_on_a_built_in_device(package):
+    answer = call(package, *COMMAND[:5], "run.epochs=0", "run.dir=c")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_built_in_name_can_not_be_taken(package):
+    points = package / "my_parts-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("stripes =", "mnist ="))
+    answer = call(package, "run.epochs=0")
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "warmtile: entry point warmtile.data: mnist=my_parts:Stripes: "
+        "this name is a built-in option's\n"
+    )

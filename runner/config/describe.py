@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.config.errors import show
+from runner.config.folders import conf_dir
 from runner.config.keyset import Key, all_keys, split_optional
-from runner.config.paths import conf_dir
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 
 from runner.config.describe import describe_keys
+from runner.config.folders import conf_dir
 from runner.config.own_parts import own_parts
-from runner.config.paths import conf_dir
 
 _HEAD = """\
 Train neural networks on analog in-memory hardware: residual learning over several tiles, with

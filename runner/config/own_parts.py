@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from runner.config.errors import ConfigError
+from runner.config.folders import conf_dir
 
 GROUPS = ("model", "algorithm", "device", "data")
 """Groups of the configuration that can be extended."""
@@ -33,6 +34,8 @@ def _group(group: str) -> dict[str, type]:
     found: dict[str, type] = {}
     for entry in entry_points(group=f"warmtile.{group}"):
         where = f"entry point warmtile.{group}: {entry.name}"
+        if (conf_dir() / group / f"{entry.name}.yaml").is_file():
+            raise ConfigError(where, entry.value, "this name is a built-in option's")
         try:
             part: Any = entry.load()
         except Exception as error:

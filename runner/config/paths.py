@@ -1,4 +1,4 @@
-"""Where conf/ is, and whether the folders that a run needs can be had. Reads, never writes."""
+"""Whether the folders that a run needs can be had. Reads, never writes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,8 @@ from pathlib import Path
 from runner.config.errors import ConfigError
 from runner.config.schema import Config, DataConfig
 
-_PACKAGE = Path(__file__).resolve().parent.parent
 _RUN_FILES = ("config.yaml", "metrics.jsonl", "checkpoints")
 _NEEDS_ROOT = ("mnist", "fashion_mnist", "cifar10", "cifar100")
-
-
-def conf_dir() -> Path:
-    """The folder of YAML groups: inside the installed package, or beside it in a checkout.
-
-    Raises:
-        ConfigError: if neither exists (a damaged installation).
-    """
-    for folder in (_PACKAGE / "conf", _PACKAGE.parent / "conf"):
-        if (folder / "config.yaml").is_file():
-            return folder
-    raise ConfigError("", str(_PACKAGE / "conf"), "the YAML groups are missing; reinstall warmtile")
 
 
 def check_paths(config: Config) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import io
 import shutil
 import subprocess
 from pathlib import Path
-from urllib.error import URLError
 
 from runner.config.schema import DataConfig
-from runner.data._torchvision import import_datasets
-from runner.data.idx import data_root, load_idx, socket_timeout
+from runner.data.idx import data_root, from_mirrors, load_idx
 from runner.data.splits import Split
 from runner.errors import UserError
 
@@ -43,29 +39,17 @@ def load_fashion_mnist(cfg: DataConfig) -> tuple[Split, Split, int]:
 
 
 def _fetch(work: Path) -> Path:
-    return _from_package(_INSTALLED, work) or _from_mirrors(work) or _from_debian(work)
-
-
-def _from_mirrors(work: Path) -> Path | None:
-    """Fetch through torchvision; None where it does not give the files."""
-    datasets = import_datasets()
-    with socket_timeout(), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            return Path(datasets.FashionMNIST(str(work), train=True, download=True).raw_folder)
-        except (RuntimeError, URLError, OSError, EOFError):
-            return None
+    return (
+        _from_package(_INSTALLED, work) or from_mirrors("FashionMNIST", work) or _from_debian(work)
+    )
 
 
 def _from_debian(work: Path) -> Path:
     """Fetch the Debian package by apt and unpack it; neither needs root."""
     if shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        for command in (["apt-get", "download", _PACKAGE], ["dpkg-deb", "-x", "", "deb"]):
-            if command[0] == "dpkg-deb":
-                found = [str(path) for path in work.glob("*.deb")]
-                if not found:
-                    break
-                command[2] = found[0]
-            subprocess.run(command, cwd=work, capture_output=True, timeout=600, check=False)
+        _run(work, "apt-get", "download", _PACKAGE)
+        for archive in work.glob("*.deb"):
+            _run(work, "dpkg-deb", "-x", str(archive), "deb")
         unpacked = _from_package(work / "deb" / _INSTALLED.relative_to("/"), work)
         if unpacked is not None:
             return unpacked
@@ -73,6 +57,10 @@ def _from_debian(work: Path) -> Path:
         "data=fashion_mnist: neither torchvision's mirror nor the Debian package "
         f"{_PACKAGE} can be reached; put the four unpacked files into data.root/FashionMNIST/raw"
     )
+
+
+def _run(work: Path, *command: str) -> None:
+    subprocess.run(command, cwd=work, capture_output=True, timeout=600, check=False)
 
 
 def _from_package(folder: Path, work: Path) -> Path | None:

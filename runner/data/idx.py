@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from runner.config.schema import DataConfig
+from runner.data._torchvision import import_datasets
 from runner.data.splits import Split, to_split
 from runner.errors import UserError
 
@@ -65,6 +68,21 @@ def default_root() -> Path:
     if cache := os.environ.get("XDG_CACHE_HOME"):
         return Path(cache).expanduser() / "warmtile" / "data"
     return DataConfig().root_path
+
+
+def from_mirrors(name: str, work: Path) -> Path | None:
+    """Fetch through torchvision; None where none of its mirrors gives the files.
+
+    Args:
+        name: torchvision's class, ``"MNIST"`` or ``"FashionMNIST"``.
+        work: folder to fetch into.
+    """
+    make = getattr(import_datasets(), name)
+    with socket_timeout(), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return Path(make(str(work), train=True, download=True).raw_folder)
+        except (RuntimeError, URLError, OSError, EOFError):
+            return None
 
 
 @contextlib.contextmanager

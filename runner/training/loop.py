@@ -75,7 +75,6 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
     chance = ChanceWatch(data)
     criterion = loss_function(cfg.optim, data.n_classes)
     accumulate, n = cfg.optim.accumulate, n_batches(len(data.train), cfg.data.batch_size)
-    profiler = StepProfiler(cfg.run.profile, Path(cfg.run.dir))
     clock = Clock(at.elapsed_s)
     metrics: dict[str, Any] = {}
     if not at.started:
@@ -83,42 +82,47 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
         at.started = True
         parts.trackers.epoch(metrics)
 
-    while at.epoch < cfg.run.epochs:
-        epoch = at.epoch + 1
-        set_learning_rate(optimizer, learning_rate(cfg.optim, epoch, cfg.run.epochs, at.drops))
-        model.train()
-        optimizer.zero_grad()
-        for images, labels in batches(
-            data.train, cfg.data.batch_size, cfg.run.seed, epoch, at.batch, cfg.data
-        ):
-            output = model(images)
-            loss = criterion(output, labels)
-            check_finite(loss.item(), f"the training loss in epoch {epoch}, mini-batch {at.batch}")
-            (loss / accumulate if accumulate > 1 else loss).backward()
-            at.add(loss.item(), output, labels)
-            profiler.step()
-            if at.batch % accumulate and at.batch < n:
-                continue  # gradients that are not yet used up are in no checkpoint
-            optimizer.step()
+    with StepProfiler(cfg.run.profile, Path(cfg.run.dir)) as profiler:
+        while at.epoch < cfg.run.epochs:
+            epoch = at.epoch + 1
+            set_learning_rate(optimizer, learning_rate(cfg.optim, epoch, cfg.run.epochs, at.drops))
+            model.train()
             optimizer.zero_grad()
+            for images, labels in batches(
+                data.train, cfg.data.batch_size, cfg.run.seed, epoch, at.batch, cfg.data
+            ):
+                output = model(images)
+                loss = criterion(output, labels)
+                check_finite(
+                    loss.item(), f"the training loss in epoch {epoch}, mini-batch {at.batch}"
+                )
+                (loss / accumulate if accumulate > 1 else loss).backward()
+                at.add(loss.item(), output, labels)
+                profiler.step()
+                if at.batch % accumulate and at.batch < n:
+                    continue  # gradients that are not yet used up are in no checkpoint
+                optimizer.step()
+                optimizer.zero_grad()
 
+                at.elapsed_s = clock.total_s()
+                parts.trackers.batch(at)
+                if parts.signals.received:
+                    parts.saver.save(at)
+                    raise Interrupted
+                parts.saver.save_if_due(at)
+
+            metrics = epoch_metrics(parts, at, clock)
+            if parts.warm_start.end_of_epoch(at.train_loss):
+                log.info(
+                    "epoch %d: warm start goes to %s", epoch, stage_name(parts.warm_start.stage)
+                )
+            if cfg.optim.schedule == "plateau":
+                at.watch_plateau(cfg.optim.patience)
+            at.end_epoch()
+            chance.look(metrics, at)
             at.elapsed_s = clock.total_s()
-            parts.trackers.batch(at)
-            if parts.signals.received:
-                parts.saver.save(at)
-                raise Interrupted
-            parts.saver.save_if_due(at)
-
-        metrics = epoch_metrics(parts, at, clock)
-        if parts.warm_start.end_of_epoch(at.train_loss):
-            log.info("epoch %d: warm start goes to %s", epoch, stage_name(parts.warm_start.stage))
-        at.watch_plateau(cfg.optim.patience)
-        at.end_epoch()
-        chance.look(metrics, at)
-        at.elapsed_s = clock.total_s()
-        parts.trackers.epoch(metrics)
-        parts.saver.end_of_epoch(at, metrics, last=at.epoch == cfg.run.epochs)
-    profiler.stop()
+            parts.trackers.epoch(metrics)
+            parts.saver.end_of_epoch(at, metrics, last=at.epoch == cfg.run.epochs)
     return metrics
 
 

@@ -29,6 +29,12 @@ class StepProfiler:
             )
             self._profile.start()
 
+    def __enter__(self) -> StepProfiler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def step(self) -> None:
         """A mini-batch has ended."""
         if self._profile is not None:

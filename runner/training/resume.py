@@ -1,16 +1,21 @@
-"""Whether a checkpoint may be continued with a configuration."""
+"""From which checkpoint a configuration goes on, if from any."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config.schema import Config
 from runner.config.values import NOT_HASHED, config_to_dict, flatten
 from runner.errors import UserError
+from runner.tracking.run_folder import holds_run, read_summary
 
 if TYPE_CHECKING:
-    from runner.training.checkpoint import Loaded
+    from runner.training.checkpoint import CheckpointStore, Loaded
+
+log = logging.getLogger(__name__)
 
 _ABSENT = "absent"
 
@@ -53,3 +58,41 @@ def check_continuable(loaded: Loaded, cfg: Config) -> None:
             f"run.epochs={cfg.run.epochs}: the checkpoint in run.dir={cfg.run.dir} is in epoch "
             f"{begun} already; choose at least that"
         )
+
+
+def find_checkpoint(cfg: Config, store: CheckpointStore) -> Loaded | None:
+    """The checkpoint to continue from; None for a fresh run.
+
+    Raises:
+        UserError: run.resume does not allow what is there, or it is of another configuration.
+    """
+    run_dir = Path(cfg.run.dir)
+    if cfg.run.resume == "never":
+        if holds_run(run_dir):
+            raise UserError(
+                f"run.resume=never: run.dir={cfg.run.dir} already holds a run; choose another "
+                "run.dir, or run.resume=auto to continue it"
+            )
+        return None
+    loaded, complaints = store.newest()
+    for complaint in complaints:
+        log.warning("%s: the checkpoint before it is used", complaint)
+    if loaded is None:
+        if cfg.run.resume == "must":
+            raise UserError(
+                f"run.resume=must: there is no checkpoint in run.dir={cfg.run.dir}; "
+                "run.resume=auto starts a new run there"
+            )
+        return None
+    check_continuable(loaded, cfg)
+    return loaded
+
+
+def finished_summary(cfg: Config, loaded: Loaded) -> dict[str, Any] | None:
+    """The summary of a run that has nothing left to do; None for any other."""
+    summary = read_summary(Path(cfg.run.dir))
+    if summary is None or summary["status"] != "finished":
+        return None
+    position = loaded.document["position"]
+    done = position["epoch"] >= cfg.run.epochs and position["batch"] == 0
+    return summary if done and summary["epochs"] == position["epoch"] else None

