@@ -12,11 +12,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from runner import __version__
 from runner.config.errors import NO_VALUE, ConfigError, nearest, one_line
 from runner.errors import UserError
+from runner.threads import thread_variables
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 _exit_codes: list[int] = []
 
@@ -126,17 +127,32 @@ def _main(argv: list[str]) -> int:
         print(f"warmtile {__version__} (Hydra {version('hydra-core')})")
         return 0
     if args.hydra_help or args.shell_completion:
-        return _hydra(args, [])
-    configs = check_jobs(args)
-    if len({config.run.threads for config in configs}) == 1:
-        set_thread_variables(configs[0].run.threads)
-    return _hydra(args, configs)
+        return _hydra(args, args.overrides)
+    plan = check_jobs(args)
+    if args.multirun and not (args.cfg or args.info):
+        return _grid(args, plan)
+    return _single(args, plan)
 
 
-def check_jobs(args: argparse.Namespace) -> list[Config]:
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for, composed and checked.
+
+    Args:
+        configs: the jobs; of a search only examples.
+        complete: whether these are all jobs, and in this order.
+        hydra: Hydra's own part of the configuration.
+    """
+
+    configs: list[Config]
+    complete: bool
+    hydra: DictConfig
+
+
+def check_jobs(args: argparse.Namespace) -> Plan:
     """Compose and check every job of a command line.
 
-    May set `args.multirun` (from ``hydra.mode``).
+    May set `args.multirun` (from ``hydra.mode``, also in a preset).
 
     Raises:
         ConfigError: for the first mistake.
@@ -145,39 +161,56 @@ def check_jobs(args: argparse.Namespace) -> list[Config]:
 
     composer = Composer(args.config_dir, args.config_name or "config", args.overrides)
     args.multirun = args.multirun or composer.multirun_mode(args.overrides)
-    if args.multirun:
-        return composer.grid(args.overrides)
-    return [composer.one(args.overrides)]
+    if not args.multirun:
+        return Plan([composer.one(args.overrides)], True, composer.hydra(args.overrides))
+    configs, complete = composer.grid(args.overrides)
+    return Plan(configs, complete, composer.hydra(args.overrides))
 
 
-def set_thread_variables(threads: int) -> None:
-    """Tell OpenMP and BLAS their threads; has an effect only before numpy or torch is imported."""
-    for name in _THREAD_VARIABLES:
-        os.environ[name] = str(threads)
+def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
+    """Hand over to ``hydra.main``; everything has been checked.
 
-
-def _hydra(args: argparse.Namespace, configs: list[Config]) -> int:
-    """Hand over to ``hydra.main``; everything has been checked."""
+    Returns:
+        exit status of Hydra itself.
+    """
     import hydra
 
-    from runner.config.compose import complete_overrides
     from runner.config.folders import conf_dir
 
-    _exit_codes.clear()
     entry = hydra.main(
         version_base="1.3", config_path=str(conf_dir()), config_name=args.config_name or "config"
     )(run_one)
     argv = sys.argv
-    sys.argv = [argv[0], *_hydra_options(args), *complete_overrides(args.overrides)]
+    sys.argv = [argv[0], *_hydra_options(args), *overrides]
     try:
         entry()
     except SystemExit as end:  # after --hydra-help, or an error that only Hydra sees
         return end.code if isinstance(end.code, int) else 1
     finally:
         sys.argv = argv
-    if not _exit_codes:
-        return 0
-    return _exit_codes[0] if len(configs) == 1 else int(any(_exit_codes))
+    return 0
+
+
+def _single(args: argparse.Namespace, plan: Plan) -> int:
+    from runner.config.compose import complete_overrides
+
+    os.environ.update(thread_variables(plan.configs[0].run.threads))
+    _exit_codes.clear()
+    status = _hydra(args, complete_overrides(args.overrides))
+    return _exit_codes[0] if _exit_codes else status
+
+
+def _grid(args: argparse.Namespace, plan: Plan) -> int:
+    from runner.config.compose import complete_overrides
+    from runner.grid.launchers import launcher_overrides
+    from runner.grid.master import Grid
+
+    overrides = complete_overrides(args.overrides)
+    overrides += launcher_overrides(plan.hydra, plan.configs)
+    sweep_dir = Path(plan.configs[0].sweep.dir).expanduser()
+    with Grid(plan.configs if plan.complete else None, sweep_dir, args.overrides) as grid:
+        status = _hydra(args, overrides)
+    return grid.close() or status
 
 
 def _hydra_options(args: argparse.Namespace) -> list[str]:
@@ -192,6 +225,8 @@ def _hydra_options(args: argparse.Namespace) -> list[str]:
 def run_one(values: DictConfig) -> float | None:
     """Hydra's task: one job. Never raises but for an interrupt, so that a grid goes on.
 
+    A single run is trained in this process, a job of a grid in a child.
+
     Args:
         values: the composed configuration, without Hydra's own node.
 
@@ -199,13 +234,20 @@ def run_one(values: DictConfig) -> float | None:
         The metric for a sweeper that searches; None if the job failed or has none.
     """
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from runner.config.compose import finish
 
+    hydra = HydraConfig.get()
     try:
-        config = finish(values, list(HydraConfig.get().overrides.task))
-        set_thread_variables(config.run.threads)
-        result = _run_job(config)
+        config = finish(values, list(hydra.overrides.task))
+        if hydra.mode == RunMode.MULTIRUN:
+            from runner.grid.worker import run_grid_job
+
+            return run_grid_job(config, int(hydra.job.num))
+        from runner.job import run_job
+
+        result = run_job(config)
     except UserError as error:
         print(f"warmtile: {one_line(str(error))}", file=sys.stderr)
         _exit_codes.append(EXIT_USER_ERROR)
@@ -218,9 +260,3 @@ def run_one(values: DictConfig) -> float | None:
         print(f"warmtile: {one_line(result.message)}", file=sys.stderr)
     _exit_codes.append(result.exit_code)
     return result.metric
-
-
-def _run_job(config: Config) -> Any:
-    from runner.job import run_job
-
-    return run_job(config)

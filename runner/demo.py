@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -33,12 +31,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from runner.config import Config, config_to_dict, load_config, run_slug
+from runner.config import Config, load_config, run_slug
 from runner.config.errors import one_line
 from runner.errors import UserError
+from runner.threads import cores
 from runner.tracking.jsonl import read_metrics
 from runner.tracking.run_folder import read_summary
-from runner.training.resume import differing_keys
+from runner.training.resume import finished_before
 
 _POLL_S = 0.25
 
@@ -77,12 +76,7 @@ class DemoRun:
 
     def finished_before(self) -> bool:
         """Whether the folder holds this very run, finished."""
-        summary = read_summary(self.run_dir)
-        if summary is None or summary["status"] != "finished":
-            return False
-        config = yaml.safe_load((self.run_dir / "config.yaml").read_text(encoding="utf-8"))
-        same = not differing_keys(config, config_to_dict(self.cfg))
-        return same and summary["epochs"] == self.cfg.run.epochs
+        return finished_before(self.cfg) is not None
 
     def start(self) -> None:
         """Train, or continue, in a child process."""
@@ -157,7 +151,7 @@ def train(runs: Sequence[DemoRun], console: Console) -> None:
     for run in runs:
         if run not in waiting:
             console.print(f"{run.label}: finished earlier, not trained again", highlight=False)
-    at_once = min(2, len(os.sched_getaffinity(0)))
+    at_once = min(2, cores())
     active: list[DemoRun] = []
     with _display(waiting, console) as show:
         try:

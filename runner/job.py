@@ -18,7 +18,7 @@ from runner.config.errors import one_line
 from runner.config.schema import Config
 from runner.config.values import config_to_dict
 from runner.errors import UserError
-from runner.provenance import git_commit, machine, versions
+from runner.provenance import git_commit, machine, peak_memory_mb, versions
 from runner.tracking import JsonLines, ProgressDisplay, RunFolder, RunInfo, Trackers, read_metrics
 from runner.tracking.progress import ScreenHandler
 
@@ -297,6 +297,7 @@ def _summary(
             "val": 0 if parts.data.val is None else len(parts.data.val),
             "test": len(parts.data.test),
         },
+        "peak_memory_mb": round(peak_memory_mb()),
         "cross_points": sum(layer.cross_points for layer in built.layers),
         "threads": parts.cfg.run.threads,
         "versions": versions(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,11 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, str]:
     """Name and processor of this machine; bits are the same on one processor model only."""
     return {"host": platform.node(), "platform": platform.platform(), "cpu": _cpu_model()}
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has held so far, in MB (2**20 bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def git_commit() -> str | None:

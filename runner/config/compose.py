@@ -34,7 +34,7 @@ from runner.config.schema import Config
 from runner.config.sweep import all_jobs, check_sweeps, sample_jobs
 from runner.config.values import resolve_run_dir
 
-_PRESETS = ("experiment", "debug")
+_PRESETS = ("experiment", "debug", "sweep")
 """Groups of presets: they set keys of other groups, and none may be chosen."""
 # What Hydra would do is done, or not done, by the runner.
 _NOT_HYDRAS = {
@@ -127,16 +127,21 @@ class Composer:
                 )
         return self._job(complete_overrides(overrides))
 
-    def grid(self, overrides: list[str]) -> list[Config]:
-        """Every job of the grid that `overrides` span, checked.
+    def hydra(self, overrides: list[str]) -> DictConfig:
+        """Hydra's own part of the composition."""
+        return self._base(self._parse_all(complete_overrides(overrides)))[1]
+
+    def grid(self, overrides: list[str]) -> tuple[list[Config], bool]:
+        """Every job of the grid that `overrides` span, checked; and whether these are all.
 
         A sweeper other than Hydra's basic one chooses its jobs while it runs. Then each end of
         an interval and each value of a choice is checked, one at a time.
         """
         parsed = self._parse_all(complete_overrides(overrides))
         parsed = [*self._sweeper_params(parsed), *parsed]
-        check_sweeps(parsed, self._basic(parsed))
-        jobs = all_jobs(parsed) if self._basic(parsed) else sample_jobs(parsed)
+        basic = self._basic(parsed)
+        check_sweeps(parsed, basic)
+        jobs = all_jobs(parsed) if basic else sample_jobs(parsed)
         configs = []
         folders: dict[str, int] = {}
         for number, job in enumerate(jobs, start=1):
@@ -149,11 +154,11 @@ class Composer:
                     f"jobs {other} and {number} of the grid would share this folder",
                 )
             configs.append(config)
-        return configs
+        return configs, basic
 
     def multirun_mode(self, overrides: list[str]) -> bool:
         """Whether `overrides` or the YAML ask for a grid by ``hydra.mode``."""
-        if not any("hydra.mode" in text for text in overrides):
+        if not any("hydra.mode" in text or text.startswith("sweep=") for text in overrides):
             return False
         return self._base(self._parse_all(overrides))[1].mode == RunMode.MULTIRUN
 

@@ -71,6 +71,7 @@ __all__ = [
     "RunConfig",
     "SGDConfig",
     "SGDPlainConfig",
+    "SweepConfig",
     "TTv1Config",
     "TTv2Config",
     "TTv3Config",
@@ -240,7 +241,7 @@ class RunConfig:
     """The run itself: where, how long, which seed."""
 
     dir: str = key(
-        "auto", "Run folder; auto = runs/<slug>-<hash of the configuration>.", common=True
+        "auto", "Run folder; auto = sweep.dir/<slug>-<hash of the configuration>.", common=True
     )
     epochs: int = key(10, "Epochs to train; 0 = evaluate the untrained network.", ge=0, common=True)
     seed: int = key(1, "Seed of everything random.", ge=0, le=2**31 - 1, common=True)
@@ -269,6 +270,13 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class SweepConfig:
+    """Where the runs of a grid go."""
+
+    dir: str = key("runs", "Folder in which run.dir=auto makes run folders.", common=True)
+
+
+@dataclass(frozen=True)
 class Config:
     """One run, resolved and checked."""
 
@@ -283,6 +291,7 @@ class Config:
     warm_start: WarmStartConfig = key(WarmStartConfig, "Warm start.")
     checkpoint: CheckpointConfig = key(CheckpointConfig, "Checkpoints.")
     run: RunConfig = key(RunConfig, "The run.")
+    sweep: SweepConfig = key(SweepConfig, "Grids.")
     tracking: tuple[str, ...] = key(
         (), "Trackers beside the metrics.jsonl of every run; none exist yet.", choices=()
     )

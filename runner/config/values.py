@@ -28,6 +28,7 @@ NOT_HASHED = (
     "run.dry",
     "run.profile",
     "run.resume",
+    "sweep.dir",
 )
 """Keys that change where and how a run is kept, not what it computes."""
 
@@ -89,12 +90,12 @@ def run_slug(config: Config) -> str:
 
 
 def resolve_run_dir(config: Config) -> Config:
-    """Replace ``run.dir=auto`` by ``runs/<slug>``, and a leading ``~`` by the home folder."""
-    if config.run.dir == AUTO_DIR:
-        folder = str(Path("runs") / run_slug(config))
-    else:
-        try:
-            folder = str(Path(config.run.dir).expanduser())
-        except RuntimeError as error:  # ~nobody
-            raise ConfigError("run.dir", config.run.dir, str(error)) from None
+    """Replace ``run.dir=auto`` by ``sweep.dir/<slug>``, and a leading ``~`` by the home folder."""
+    auto = config.run.dir == AUTO_DIR
+    key, value = ("sweep.dir", config.sweep.dir) if auto else ("run.dir", config.run.dir)
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError(key, value, str(error)) from None
+    folder = str(path / run_slug(config) if auto else path)
     return dataclasses.replace(config, run=dataclasses.replace(config.run, dir=folder))

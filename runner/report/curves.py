@@ -9,12 +9,8 @@ from typing import Any
 
 import yaml
 
+from runner.report.style import COLOURS, MARKS, make_axes, save, whole_numbers
 from runner.tracking.jsonl import read_metrics
-
-# Okabe and Ito's palette, which people with any common colour vision can tell apart; the marks
-# differ as well.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKS = ("o", "s", "^", "D", "v", "P")
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ def draw_run(run_dir: Path, target: Path) -> None:
     """
     curve = read_curve(run_dir)
     lines = read_metrics(run_dir / "metrics.jsonl")
-    figure, (left, right) = _axes(2)
+    figure, (left, right) = make_axes(2)
     names = ("train", "val", "test")
     for axis, kind, scale in ((left, "loss", 1.0), (right, "accuracy", 100.0)):
         for i, name in enumerate(names):
@@ -74,17 +70,18 @@ def draw_run(run_dir: Path, target: Path) -> None:
                 axis.plot(
                     x,
                     [scale * v for v in y],
-                    color=_COLOURS[i],
-                    marker=_MARKS[i],
+                    color=COLOURS[i],
+                    marker=MARKS[i],
                     markersize=4,
                     label=name,
                 )
         _mark_stages(axis, curve, "0.4")
         axis.set_xlabel("epoch")
+        whole_numbers(axis)
     left.set_ylabel("loss (negative log-likelihood)")
     right.set_ylabel("accuracy, %")
     left.legend(frameon=False)
-    _save(figure, target, f"{run_dir.name}\nn = 1 run, seed {curve.seed}")
+    save(figure, [target], f"{run_dir.name}\nn = 1 run, seed {curve.seed}")
 
 
 def draw_comparison(curves: Sequence[Curve], target: Path, title: str, note: str = "") -> None:
@@ -96,26 +93,27 @@ def draw_comparison(curves: Sequence[Curve], target: Path, title: str, note: str
         title: above the picture.
         note: further text of the caption, beside the number of runs and their seeds.
     """
-    figure, (axis,) = _axes(1)
+    figure, (axis,) = make_axes(1)
     for i, curve in enumerate(curves):
-        colour = _COLOURS[i % len(_COLOURS)]
+        colour = COLOURS[i % len(COLOURS)]
         axis.plot(
             curve.epochs,
             [100 * value for value in curve.accuracy],
             color=colour,
-            marker=_MARKS[i % len(_MARKS)],
+            marker=MARKS[i % len(MARKS)],
             markersize=5,
             label=f"{curve.label}: {100 * curve.accuracy[-1]:.1f} %",
         )
         _mark_stages(axis, curve, colour)
     axis.set_xlabel("epoch")
+    whole_numbers(axis)
     axis.set_ylabel("test accuracy, %")
     axis.set_ylim(0, 102)
     axis.set_title(title, fontsize=11, loc="left")
     figure.legend(frameon=False, loc="outside upper left", ncols=3, fontsize=9)
     seeds = sorted({curve.seed for curve in curves})
     caption = f"n = 1 run a curve, seed {', '.join(map(str, seeds))}."
-    _save(figure, target, f"{caption} {note}".strip())
+    save(figure, [target], f"{caption} {note}".strip())
 
 
 def _stages(lines: Sequence[dict[str, Any]]) -> list[tuple[int, int | str]]:
@@ -142,21 +140,3 @@ def _mark_stages(axis: Any, curve: Curve, colour: str) -> None:
             fontsize=8,
             color=colour,
         )
-
-
-def _axes(n: int) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # a second's work, only needed when drawing
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(7.2 if n == 1 else 10.0, 4.4), layout="constrained")
-    axes = figure.subplots(1, n, squeeze=False)[0]
-    for axis in axes:
-        axis.grid(alpha=0.25)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure, axes
-
-
-def _save(figure: Any, target: Path, caption: str) -> None:
-    figure.supxlabel(caption, fontsize=8, color="0.35")
-    figure.savefig(target, dpi=150)

@@ -98,6 +98,21 @@ class RunFolder:
         os.close(self._lock)
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process is at work in a run folder."""
+    try:
+        lock = os.open(path / ".lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def read_summary(path: Path) -> dict[str, Any] | None:
     """The summary.json of a run folder; None where there is none that can be read."""
     try:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from runner.config.schema import Config
 from runner.config.values import NOT_HASHED, config_to_dict, flatten
 from runner.errors import UserError
@@ -35,6 +37,28 @@ def differing_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[st
         for key in sorted(old.keys() | new.keys())
         if key not in free and old.get(key, _ABSENT) != new.get(key, _ABSENT)
     }
+
+
+def finished_before(cfg: Config, cwd: Path | None = None) -> dict[str, Any] | None:
+    """The summary of this very run, where its folder says that it is finished; else None.
+
+    Reads two small files, so that a grid need not load torch for what is done already.
+
+    Args:
+        cfg: the run.
+        cwd: what a relative ``run.dir`` is relative to; None = the working folder.
+    """
+    run_dir = (cwd or Path()) / cfg.run.dir
+    summary = read_summary(run_dir)
+    if summary is None or summary.get("status") != "finished":
+        return None
+    try:
+        config = yaml.safe_load((run_dir / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return None
+    if not isinstance(config, dict) or differing_keys(config, config_to_dict(cfg)):
+        return None
+    return summary if summary["epochs"] == cfg.run.epochs else None
 
 
 def check_continuable(loaded: Loaded, cfg: Config) -> None:

@@ -54,6 +54,10 @@ class Jobs:
     metric: float | None = None
     error: BaseException | None = None
 
+    def run_grid_job(self, config: Config, number: int) -> None:
+        self.seen.append(config)
+        assert number == len(self.seen) - 1
+
     def run_job(self, config: Config) -> Jobs:
         self.seen.append(config)
         if self.error is not None:
@@ -68,6 +72,9 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     module = types.ModuleType("runner.job")
     module.run_job = recorder.run_job  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "runner.job", module)
+    worker = types.ModuleType("runner.grid.worker")
+    worker.run_grid_job = recorder.run_grid_job  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "runner.grid.worker", worker)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(name, "7")
     return recorder

@@ -1,0 +1,169 @@
+"""One job in a process of its own: whatever happens to it, the grid goes on.
+
+``python -m runner.grid.child PARENT`` is the process: configuration in on standard input, result
+out on standard output, both JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from runner.config import Config, config_from_dict, config_to_dict
+from runner.config.errors import one_line
+from runner.errors import UserError
+from runner.job import EXIT_CODES, JobResult, run_job
+from runner.threads import thread_variables
+from runner.tracking import RunFolder
+from runner.tracking.run_folder import is_locked, read_summary
+
+_POLL_S = 0.2
+_LOCK_PATIENCE_S = 60.0
+_PR_SET_PDEATHSIG = 1
+
+
+def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
+    """Train in a child process and wait for it.
+
+    A child that dies (killed, out of memory, a crash in compiled code) is recorded as failed in
+    its run folder, with what it said last.
+
+    Args:
+        cfg: the job.
+        stop: asked several times a second; when it says True, the child is asked to write a
+            checkpoint and end.
+        cwd: working folder.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner.grid.child", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            cwd=cwd,
+            env=os.environ | thread_variables(cfg.run.threads),
+            # Ctrl-C must reach the child once, from here: a second signal would end it at once.
+            start_new_session=True,
+        )
+        stopping = False
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                process.stdin.write(json.dumps(config_to_dict(cfg)).encode())
+            while not _ended(process):
+                if not stopping and stop():
+                    stopping = True
+                    process.terminate()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        assert process.stdout is not None
+        with process.stdout:
+            answer = process.stdout.read()
+        result = _result(answer, cfg)
+        if result is not None:
+            return result
+        if stopping:
+            message = "stopped before its training began"
+            return JobResult("interrupted", 128 + signal.SIGTERM, Path(cfg.run.dir), message)
+        return _died(cfg, cwd, process.returncode, said)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_POLL_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _result(answer: bytes, cfg: Config) -> JobResult | None:
+    try:
+        values: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        return None
+    return JobResult(**values, run_dir=Path(cfg.run.dir))
+
+
+def _died(cfg: Config, cwd: Path, status: int, said: IO[bytes]) -> JobResult:
+    """Record the death of a child in its run folder."""
+    said.seek(0)
+    text = said.read().decode(errors="replace").strip()
+    last = text.splitlines()[-1] if text else ""
+    message = f"exit status {status}"
+    if status < 0:
+        message = f"killed by {signal.Signals(-status).name}"
+    if status == -signal.SIGKILL:
+        message += ", as happens where memory runs out"
+    elif last:
+        message = one_line(f"{message}: {last}")
+    run_dir = Path(cfg.run.dir)
+    before = read_summary(cwd / run_dir) or {}
+    summary = before | {"status": "failed", "message": message}
+    summary.setdefault("epochs", 0)
+    try:
+        folder = RunFolder(cwd / run_dir)
+        with contextlib.closing(folder):
+            folder.write_summary(summary)
+            with folder.log_file.open("a", encoding="utf-8") as log:
+                log.write(f"{message}\n{text}\n")
+    except (UserError, OSError) as error:
+        message = f"{message} (and it could not be recorded: {error})"
+    return JobResult("failed", EXIT_CODES["failed"], run_dir, message)
+
+
+def main(argv: list[str]) -> int:
+    """The child process.
+
+    Args:
+        argv: process number of the parent, with which the child ends.
+
+    Returns:
+        exit status.
+    """
+    _end_with(int(argv[0]))
+    # Whatever a library prints must not be taken for the result.
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    cfg = config_from_dict(json.load(sys.stdin))
+    _wait_for_lock(Path(cfg.run.dir))
+    from rich.console import Console
+
+    with open(os.devnull, "w") as nowhere:  # run.log has all that is said
+        result = run_job(cfg, Console(file=nowhere))
+    with answer:
+        values = {name: getattr(result, name) for name in _ANSWERED}
+        json.dump(values, answer)
+    return result.exit_code
+
+
+_ANSWERED = ("status", "exit_code", "message", "metric")
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel send SIGTERM when the parent dies: the child then writes a checkpoint."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+    if os.getppid() != parent:
+        raise SystemExit(128 + signal.SIGTERM)
+
+
+def _wait_for_lock(run_dir: Path) -> None:
+    """A child of a grid that was killed a moment ago may still be writing its checkpoint."""
+    until = time.monotonic() + _LOCK_PATIENCE_S
+    while is_locked(run_dir) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""What the jobs of a grid tell each other: a folder of small files, shared by all launchers.
+
+The command that starts a grid, the workers of a launcher and a user's second command may be
+different processes on different machines; a folder beside the runs is what they have in common.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import UserError
+from runner.files import write_atomic
+
+VARIABLE = "WARMTILE_GRID"
+"""Environment variable with the ledger's folder; ``conf/config.yaml`` names it too."""
+
+_FOLDER = ".grids"
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """One job as its launcher's worker sees it.
+
+    Args:
+        number: of the job in its grid, from 0.
+        run_dir: run folder.
+        state: ``running``, ``skipped`` (finished by an earlier command), or how the job ended:
+            finished, failed, diverged, interrupted, refused.
+        message: what went wrong, in one line.
+        exit_code: of a job that has ended.
+        started: seconds since 1970.
+        ended: seconds since 1970; None while it runs.
+        host: machine.
+    """
+
+    number: int
+    run_dir: str
+    state: str
+    message: str | None = None
+    exit_code: int | None = None
+    started: float = 0.0
+    ended: float | None = None
+    host: str = ""
+
+
+class Ledger:
+    """The record of one grid command.
+
+    Args:
+        folder: made by `create`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, sweep_dir: Path, overrides: Sequence[str]) -> Ledger:
+        """Begin the record of a command.
+
+        Args:
+            sweep_dir: folder of the grid's runs.
+            overrides: of the command line.
+
+        Raises:
+            UserError: the folder can not be made.
+        """
+        name = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        folder = (sweep_dir / _FOLDER / name).absolute()
+        command = {
+            "overrides": list(overrides),
+            "cwd": str(Path.cwd()),
+            "python": sys.executable,
+            "host": platform.node(),
+            "pid": os.getpid(),
+        }
+        try:
+            folder.mkdir(parents=True)
+            write_atomic(folder / "command.json", json.dumps(command, indent=2).encode())
+        except OSError as error:
+            raise UserError(f"sweep.dir={sweep_dir}: {error.strerror}") from error
+        return cls(folder)
+
+    @classmethod
+    def of_this_job(cls) -> Ledger:
+        """The ledger of the grid that this process works for."""
+        return cls(Path(os.environ[VARIABLE]))
+
+    def write(self, record: JobRecord) -> None:
+        """Put down the state of a job."""
+        content = json.dumps(asdict(record)).encode()
+        write_atomic(self.folder / f"job-{record.number}.json", content)
+
+    def read(self) -> dict[int, JobRecord]:
+        """Every job that has begun, by number."""
+        records = {}
+        for path in self.folder.glob("job-*.json"):
+            record = JobRecord(**json.loads(path.read_text(encoding="utf-8")))
+            records[record.number] = record
+        return dict(sorted(records.items()))
+
+    def cwd(self) -> Path:
+        """Working folder of the command, which relative paths are relative to."""
+        return Path(self._command()["cwd"])
+
+    def master(self) -> tuple[str, int]:
+        """Machine and process number of the command."""
+        command = self._command()
+        return command["host"], command["pid"]
+
+    def ask_to_stop(self) -> None:
+        """Let running jobs write a checkpoint and end, and no other begin."""
+        (self.folder / "stop").touch()
+
+    def stopping(self) -> bool:
+        """Whether the jobs are asked to stop."""
+        return (self.folder / "stop").exists()
+
+    def orphaned(self) -> bool:
+        """Whether the command that started the grid has died; False where this can not be seen."""
+        host, process = self.master()
+        return host == platform.node() and not Path(f"/proc/{process}").exists()
+
+    def _command(self) -> dict[str, Any]:
+        return json.loads((self.folder / "command.json").read_text(encoding="utf-8"))
