@@ -210,7 +210,7 @@ def _grid(args: argparse.Namespace, plan: Plan) -> int:
     sweep_dir = Path(plan.configs[0].sweep.dir).expanduser()
     with Grid(plan.configs if plan.complete else None, sweep_dir, args.overrides) as grid:
         status = _hydra(args, overrides)
-    return grid.close() or status
+    return grid.report() or status
 
 
 def _hydra_options(args: argparse.Namespace) -> list[str]:

@@ -1,19 +1,20 @@
 """One job in a process of its own: whatever happens to it, the grid goes on.
 
-``python -m runner.grid.child PARENT`` is the process: configuration in on standard input, result
-out on standard output, both JSON.
+``python -m runner.grid.child`` is the process: configuration in on standard input, result out on
+standard output, both a line of JSON. The parent keeps the other end of standard input open: its
+end tells the child that the parent is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +26,10 @@ from runner.errors import UserError
 from runner.job import EXIT_CODES, JobResult, run_job
 from runner.threads import thread_variables
 from runner.tracking import RunFolder
-from runner.tracking.run_folder import is_locked, read_summary
+from runner.tracking.run_folder import at_work, read_summary
 
 _POLL_S = 0.2
 _LOCK_PATIENCE_S = 60.0
-_PR_SET_PDEATHSIG = 1
 
 
 def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
@@ -46,7 +46,7 @@ def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
     """
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runner.grid.child", str(os.getpid())],
+            [sys.executable, "-m", "runner.grid.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -55,11 +55,13 @@ def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
             # Ctrl-C must reach the child once, from here: a second signal would end it at once.
             start_new_session=True,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
         stopping = False
         try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), process.stdin:
-                process.stdin.write(json.dumps(config_to_dict(cfg)).encode())
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(config_to_dict(cfg)).encode() + b"\n")
+                process.stdin.flush()
             while not _ended(process):
                 if not stopping and stop():
                     stopping = True
@@ -68,8 +70,7 @@ def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
             process.terminate()
             process.wait()
             raise
-        assert process.stdout is not None
-        with process.stdout:
+        with process.stdin, process.stdout:
             answer = process.stdout.read()
         result = _result(answer, cfg)
         if result is not None:
@@ -123,20 +124,17 @@ def _died(cfg: Config, cwd: Path, status: int, said: IO[bytes]) -> JobResult:
     return JobResult("failed", EXIT_CODES["failed"], run_dir, message)
 
 
-def main(argv: list[str]) -> int:
+def main() -> int:
     """The child process.
-
-    Args:
-        argv: process number of the parent, with which the child ends.
 
     Returns:
         exit status.
     """
-    _end_with(int(argv[0]))
     # Whatever a library prints must not be taken for the result.
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    cfg = config_from_dict(json.load(sys.stdin))
+    cfg = config_from_dict(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     _wait_for_lock(Path(cfg.run.dir))
     from rich.console import Console
 
@@ -151,19 +149,21 @@ def main(argv: list[str]) -> int:
 _ANSWERED = ("status", "exit_code", "message", "metric")
 
 
-def _end_with(parent: int) -> None:
-    """Let the kernel send SIGTERM when the parent dies: the child then writes a checkpoint."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-    if os.getppid() != parent:
-        raise SystemExit(128 + signal.SIGTERM)
+def _end_with_the_parent() -> None:
+    """Ask this process to write a checkpoint and end, once the parent is gone.
+
+    prctl's PR_SET_PDEATHSIG would send a signal for each thread of the parent.
+    """
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _wait_for_lock(run_dir: Path) -> None:
     """A child of a grid that was killed a moment ago may still be writing its checkpoint."""
     until = time.monotonic() + _LOCK_PATIENCE_S
-    while is_locked(run_dir) and time.monotonic() < until:
+    while at_work(run_dir) and time.monotonic() < until:
         time.sleep(_POLL_S)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

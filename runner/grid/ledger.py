@@ -6,18 +6,19 @@ different processes on different machines; a folder beside the runs is what they
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from runner.errors import UserError
-from runner.files import write_atomic
+from runner.files import is_locked, write_atomic
 
 VARIABLE = "WARMTILE_GRID"
 """Environment variable with the ledger's folder; ``conf/config.yaml`` names it too."""
@@ -39,6 +40,7 @@ class JobRecord:
         started: seconds since 1970.
         ended: seconds since 1970; None while it runs.
         host: machine.
+        since: epochs that were done before.
     """
 
     number: int
@@ -49,6 +51,7 @@ class JobRecord:
     started: float = 0.0
     ended: float | None = None
     host: str = ""
+    since: int = 0
 
 
 class Ledger:
@@ -60,6 +63,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock: int | None = None
 
     @classmethod
     def create(cls, sweep_dir: Path, overrides: Sequence[str]) -> Ledger:
@@ -72,7 +76,7 @@ class Ledger:
         Raises:
             UserError: the folder can not be made.
         """
-        name = f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        name = f"{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:6]}"
         folder = (sweep_dir / _FOLDER / name).absolute()
         command = {
             "overrides": list(overrides),
@@ -86,7 +90,10 @@ class Ledger:
             write_atomic(folder / "command.json", json.dumps(command, indent=2).encode())
         except OSError as error:
             raise UserError(f"sweep.dir={sweep_dir}: {error.strerror}") from error
-        return cls(folder)
+        ledger = cls(folder)
+        ledger._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(ledger._lock, fcntl.LOCK_EX)
+        return ledger
 
     @classmethod
     def of_this_job(cls) -> Ledger:
@@ -108,12 +115,7 @@ class Ledger:
 
     def cwd(self) -> Path:
         """Working folder of the command, which relative paths are relative to."""
-        return Path(self._command()["cwd"])
-
-    def master(self) -> tuple[str, int]:
-        """Machine and process number of the command."""
-        command = self._command()
-        return command["host"], command["pid"]
+        return Path(json.loads((self.folder / "command.json").read_text(encoding="utf-8"))["cwd"])
 
     def ask_to_stop(self) -> None:
         """Let running jobs write a checkpoint and end, and no other begin."""
@@ -124,9 +126,11 @@ class Ledger:
         return (self.folder / "stop").exists()
 
     def orphaned(self) -> bool:
-        """Whether the command that started the grid has died; False where this can not be seen."""
-        host, process = self.master()
-        return host == platform.node() and not Path(f"/proc/{process}").exists()
+        """Whether the command that started the grid has ended: the kernel frees its lock."""
+        return not is_locked(self.folder / "lock")
 
-    def _command(self) -> dict[str, Any]:
-        return json.loads((self.folder / "command.json").read_text(encoding="utf-8"))
+    def close(self) -> None:
+        """Let go of the lock; only for the command that made the ledger."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

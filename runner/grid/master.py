@@ -47,11 +47,6 @@ class Grid:
         self._before: dict[int, Any] = {}
         self._signal: signal.Signals | None = None
 
-    @property
-    def stopping(self) -> bool:
-        """Whether a signal has come."""
-        return self._signal is not None
-
     def __enter__(self) -> Grid:
         os.environ[VARIABLE] = str(self._ledger.folder)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -62,9 +57,10 @@ class Grid:
     def __exit__(self, *_: object) -> None:
         self._overview.__exit__()
         self._restore()
+        self._ledger.close()
         del os.environ[VARIABLE]
 
-    def close(self) -> int:
+    def report(self) -> int:
         """Say how the grid ended.
 
         Returns:

@@ -41,7 +41,6 @@ class Job:
         folder: its run folder; relative to the working folder.
         epochs: to train.
         record: from the ledger; None while it waits.
-        since: epochs that were done when this command began with it.
         lines: its metrics.
     """
 
@@ -49,7 +48,6 @@ class Job:
     folder: Path
     epochs: int | None
     record: JobRecord | None = None
-    since: int | None = None
     lines: Sequence[dict[str, Any]] = ()
 
     @property
@@ -73,10 +71,9 @@ class Job:
 
     def seconds_left(self, now: float) -> float | None:
         """From the pace of this command; None before its first epoch is done."""
-        if self.state != "running" or self.epochs is None or self.since is None:
+        if self.record is None or self.state != "running" or self.epochs is None:
             return None
-        assert self.record is not None
-        done = self.epoch - self.since
+        done = self.epoch - self.record.since
         if done <= 0:
             return None
         return (now - self.record.started) / done * (self.epochs - self.epoch)
@@ -142,8 +139,6 @@ class Overview:
                 job.lines = read_metrics(folder / "metrics.jsonl")
             except (OSError, ValueError):
                 job.lines = ()
-            if job.since is None and job.lines:
-                job.since = 0 if job.lines[-1]["epoch"] == 0 else job.epoch
 
     def _tell(self) -> None:
         """Say at once what has begun, ended or failed."""
@@ -209,7 +204,7 @@ class Overview:
                 return ""
             if job.state == "skipped":
                 continue
-            since = job.since or 0
+            since = 0 if job.record is None else job.record.since
             todo += max(job.epochs - since, 0)
             over = job.record is not None and job.record.ended is not None
             done += max(job.epochs - since, 0) if over else max(job.epoch - since, 0)

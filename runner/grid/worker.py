@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import platform
 import signal
-import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from runner.config import Config
 from runner.config.errors import one_line
 from runner.errors import UserError
 from runner.grid.child import run_in_child
 from runner.grid.ledger import JobRecord, Ledger
+from runner.tracking.jsonl import read_metrics
 from runner.training.resume import finished_before
 
 
@@ -29,10 +32,29 @@ def run_grid_job(cfg: Config, number: int) -> float | None:
         has no validation images.
     """
     ledger = Ledger.of_this_job()
-    _leave_signals_to_the_master(ledger)
-    if ledger.stopping():
-        return None
-    record = JobRecord(number, cfg.run.dir, "running", started=time.time(), host=platform.node())
+    if not multiprocessing.current_process().name.startswith("Loky"):
+        return None if ledger.stopping() else _run(cfg, number, ledger, ledger.stopping)
+    # Ctrl-C goes to every process of a terminal; the one that has the ledger answers it. A worker
+    # that died of it would make joblib kill all the others.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    metric = None
+    if not ledger.stopping() and not ledger.orphaned():
+        metric = _run(cfg, number, ledger, lambda: ledger.stopping() or ledger.orphaned())
+    if ledger.orphaned():
+        os._exit(1)  # nobody waits for the answer, and joblib would wait for work for minutes
+    return metric
+
+
+def _run(cfg: Config, number: int, ledger: Ledger, stop: Callable[[], bool]) -> float | None:
+    record = JobRecord(
+        number,
+        cfg.run.dir,
+        "running",
+        started=time.time(),
+        host=platform.node(),
+        since=_epochs_done(ledger.cwd() / cfg.run.dir),
+    )
     ledger.write(record)
     metric = None
     try:
@@ -41,7 +63,7 @@ def run_grid_job(cfg: Config, number: int) -> float | None:
             state, message, code = "skipped", None, 0
             metric = (summary.get("best") or {}).get("val/accuracy")
         else:
-            result = run_in_child(cfg, lambda: ledger.stopping() or ledger.orphaned(), ledger.cwd())
+            result = run_in_child(cfg, stop, ledger.cwd())
             state, message, code = result.status, result.message, result.exit_code
             metric = result.metric
     except Exception as error:  # noqa: BLE001  (one job must not end the others)
@@ -54,8 +76,9 @@ def run_grid_job(cfg: Config, number: int) -> float | None:
     return metric
 
 
-def _leave_signals_to_the_master(ledger: Ledger) -> None:
-    """Ctrl-C goes to every process of a terminal; the one that has the ledger answers it."""
-    here = (platform.node(), os.getpid())
-    if here != ledger.master() and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _epochs_done(run_dir: Path) -> int:
+    try:
+        lines = read_metrics(run_dir / "metrics.jsonl")
+        return int(lines[-1]["epoch"]) if lines else 0
+    except (OSError, ValueError):
+        return 0

@@ -14,7 +14,7 @@ import yaml
 from runner.config.values import NOT_HASHED, flatten
 from runner.errors import UserError
 from runner.tracking.jsonl import read_metrics
-from runner.tracking.run_folder import holds_run, is_locked
+from runner.tracking.run_folder import at_work, holds_run
 
 SEED = "run.seed"
 _FIRST = (
@@ -114,7 +114,7 @@ def read_run_folder(path: Path) -> Run:
     config = _read(path / "config.yaml", _config, complaints) or {}
     metrics = _read(path / "metrics.jsonl", _metrics, complaints) or []
     summary = _read(path / "summary.json", _summary, complaints) or {}
-    if is_locked(path):
+    if at_work(path):
         state, message = "running", ""
     elif complaints:
         state, message = "damaged", "; ".join(complaints)

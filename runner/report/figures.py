@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from runner.report.collect import Run
 from runner.report.style import (
     COLOURS,
     MARKS,
@@ -291,7 +292,7 @@ def conductances(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
     found = []
     for group in groups:
         for run in group.finished:
-            weights = _device_weights(run.path)
+            weights = _device_weights(run)
             if weights:
                 found.append((group, run, weights))
                 break
@@ -321,29 +322,39 @@ def conductances(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
     )
 
 
-def _device_weights(run_dir: Path) -> Mapping[int, np.ndarray]:
+def _device_weights(run: Run) -> Mapping[int, np.ndarray]:
     """Weights of the newest checkpoint by device, all tiles in one; empty where there are none."""
     from safetensors import SafetensorError
 
-    files = sorted((run_dir / "checkpoints").glob("epoch*.safetensors"))
+    files = sorted((run.path / "checkpoints").glob("epoch*.safetensors"))
     try:
-        return _read_weights(files[-1]) if files else {}
+        return _read_weights(files[-1], _n_devices(run.metrics[-1])) if files else {}
     except (OSError, SafetensorError, ValueError):
         return {}  # a damaged checkpoint; the run itself says so when it is continued
 
 
-def _read_weights(path: Path) -> Mapping[int, np.ndarray]:
+def _n_devices(metrics: Mapping[str, Any]) -> int:
+    devices = [
+        int(name.split("/")[-2].removeprefix("device"))
+        for name in metrics
+        if name.startswith("tiles/")
+    ]
+    return 1 + max(devices, default=0)
+
+
+def _read_weights(path: Path, n_devices: int) -> Mapping[int, np.ndarray]:
     from safetensors import safe_open
 
     found: dict[int, list[np.ndarray]] = {}
     with safe_open(path, "np") as tensors:
         matches = [m for name in tensors.keys() if (m := _TILE.fullmatch(name))]  # noqa: SIM118
-        of_tile = Counter(match[1] for match in matches)
+        stored = Counter(match[1] for match in matches if match[2] is not None)
         for match in matches:
-            # A compound's own weights are the weighted sum of its devices.
-            if match[2] is not None or of_tile[match[1]] == 1:
-                values = tensors.get_tensor(match[0]).ravel()
-                found.setdefault(int(match[2] or 0), []).append(values)
+            # The tile's own weights are those of its last device, unless all devices are stored:
+            # then they are the weighted sum.
+            device = stored[match[1]] if match[2] is None else int(match[2])
+            if device < n_devices:
+                found.setdefault(device, []).append(tensors.get_tensor(match[0]).ravel())
     return {device: np.concatenate(parts) for device, parts in found.items()}
 
 

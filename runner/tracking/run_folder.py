@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from runner.errors import UserError
-from runner.files import write_atomic
+from runner.files import is_locked, write_atomic
 
 
 class RunFolder:
@@ -98,19 +98,9 @@ class RunFolder:
         os.close(self._lock)
 
 
-def is_locked(path: Path) -> bool:
+def at_work(path: Path) -> bool:
     """Whether a process is at work in a run folder."""
-    try:
-        lock = os.open(path / ".lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return is_locked(path / ".lock")
 
 
 def read_summary(path: Path) -> dict[str, Any] | None:

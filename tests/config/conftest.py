@@ -13,6 +13,7 @@ import pytest
 
 from runner.app import main
 from runner.config import Config
+from runner.grid.ledger import JobRecord, Ledger
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Jobs:
 
     def run_grid_job(self, config: Config, number: int) -> None:
         self.seen.append(config)
-        assert number == len(self.seen) - 1
+        Ledger.of_this_job().write(JobRecord(number, config.run.dir, "finished", exit_code=0))
 
     def run_job(self, config: Config) -> Jobs:
         self.seen.append(config)
