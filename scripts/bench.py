@@ -31,6 +31,7 @@ from benchmark.subjects import (  # noqa: E402
     ANALOG,
     lenet_step,
     pulses_of,
+    resnet_step,
     tile,
     tile_update,
     vectors,
@@ -153,6 +154,37 @@ def lenet5(effort: Effort, limits: Limits) -> Iterator[Row]:
         yield Row("LeNet-5 step of other algorithms", algorithm, times, goal="≥ 3x")
 
 
+def resnets(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """A whole step of the ResNets whose last stages are analog; stock once, it takes minutes."""
+    del limits
+    for name in ("resnet18", "resnet34"):
+        stock = resnet_step("stock", name)
+        slow = Times([seconds_of(stock.step)])
+        del stock
+        steps = {kind: resnet_step(kind, name) for kind in ("fast", "digital")}
+        for step in steps.values():
+            step.step()
+        gc.collect()
+        gc.freeze()
+        times = alternate({k: s.step for k, s in steps.items()}, effort.rounds // 3, 0.0)
+        parts: dict[str, dict[str, list[float]]] = {
+            p: {} for p in ("forward", "backward", "update")
+        }
+        for _ in range(max(effort.rounds // 5, 1)):
+            for kind, step in steps.items():
+                for part, by_kind in parts.items():
+                    by_kind.setdefault(kind, []).append(seconds_of(getattr(step, part)))
+        group = "ResNet steps, D D D A A A, 8 tiles, 4 states, batch 128, one thread"
+        ratio = ("fast", "digital")
+        for part, by_kind in parts.items():
+            yield Row(
+                group, f"{name}, {part}", {k: Times(v) for k, v in by_kind.items()}, ratio=ratio
+            )
+        yield Row(
+            group, f"{name}, whole step", {"stock": slow, **times}, ratio=ratio, goal="≤ 1.1x"
+        )
+
+
 LENET_VECTORS = ((576, 25, 16), (64, 400, 32), (1, 512, 128), (1, 128, 10))
 """Vectors an image, inputs and outputs of LeNet-5's layers."""
 
@@ -234,6 +266,7 @@ def memory(effort: Effort, limits: Limits) -> Iterator[Row]:
 GROUPS = {
     "tiles": tiles,
     "lenet5": lenet5,
+    "resnets": resnets,
     "scaling": scaling,
     "threads": threads,
     "memory": memory,

@@ -29,6 +29,10 @@ from device_ext import (
     seed_tiles,
     set_engine,
 )
+from runner.analog import build_analog
+from runner.analog.layers import digital_layers
+from runner.config import load_config
+from runner.models import build_model
 from runner.models.lenet5 import LeNet5
 
 ANALOG = ("stock", "exact", "fast")
@@ -113,8 +117,8 @@ def pulses_of(work_tile: KeyedAnalogTile, x: Tensor, d: Tensor) -> int:
 
 
 @dataclass
-class LeNetStep:
-    """A training step of LeNet-5 whose parts can be called one by one."""
+class TrainingStep:
+    """A training step of a network whose parts can be called one by one."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -159,7 +163,7 @@ def lenet_device(algorithm: str, *, stock: bool) -> Any:
     return MixedPrecisionCompound(device=soft)
 
 
-def lenet_step(kind: str, algorithm: str = "residual", batch: int = 8) -> LeNetStep:
+def lenet_step(kind: str, algorithm: str = "residual", batch: int = 8) -> TrainingStep:
     """LeNet-5 on random images; `kind` is one of `ANALOG` or ``digital``."""
     torch.manual_seed(3)
     generator = torch.Generator().manual_seed(0)
@@ -167,7 +171,7 @@ def lenet_step(kind: str, algorithm: str = "residual", batch: int = 8) -> LeNetS
     labels = torch.randint(0, 10, (batch,), generator=generator)
     model: nn.Module = LeNet5()
     if kind == "digital":
-        return LeNetStep(model, torch.optim.SGD(model.parameters(), lr=0.05), images, labels)
+        return TrainingStep(model, torch.optim.SGD(model.parameters(), lr=0.05), images, labels)
     stock = kind == "stock"
     config = rpu_config(lenet_device(algorithm, stock=stock), stock=stock)
     conversion: dict[str, Any] = {} if stock else {"conversion_map": CONVERSION_MAP}
@@ -177,10 +181,41 @@ def lenet_step(kind: str, algorithm: str = "residual", batch: int = 8) -> LeNetS
         refused = set_engine(model, "fast" if kind == "fast" else "exact")
         if refused:
             raise RuntimeError(f"the engine refuses a tile: {refused}")
-    return LeNetStep(model, AnalogSGD(model.parameters(), lr=0.05), images, labels)
+    return TrainingStep(model, AnalogSGD(model.parameters(), lr=0.05), images, labels)
 
 
-def warm_up(step: LeNetStep, steps: int = 50) -> LeNetStep:
+def resnet_step(kind: str, name: str, batch: int = 128) -> TrainingStep:
+    """A ResNet, D D D A A A, 8 tiles of 4 states, on random images of 3 x 32 x 32.
+
+    Args:
+        kind: one of `ANALOG` or ``digital``.
+        name: ``resnet18`` or ``resnet34``.
+        batch: images.
+    """
+    experiment = [f"experiment={name}_cifar10"]
+    cfg = load_config([*experiment, "algorithm=sgd"] if kind == "digital" else experiment)
+    torch.manual_seed(3)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, 3, 32, 32, generator=generator)
+    labels = torch.randint(0, 10, (batch,), generator=generator)
+    network = build_model(cfg.model, 10, (3, 32, 32))
+    if kind != "stock":
+        built = build_analog(network, cfg, (3, 32, 32))
+        if kind == "exact":
+            set_engine(built.model, "exact")
+        return TrainingStep(built.model, built.optimizer, images, labels)
+    layers = [layer.name for layer in digital_layers(network, (3, 32, 32))]
+    analog = set(cfg.model.analog(layers))
+    model = convert_to_analog(
+        network,
+        rpu_config(residual(8, 4, stock=True), stock=True),
+        exclude_modules=[n for n in layers if n not in analog],
+        ensure_analog_root=False,
+    )
+    return TrainingStep(model, AnalogSGD(model.parameters(), lr=0.1), images, labels)
+
+
+def warm_up(step: TrainingStep, steps: int = 50) -> TrainingStep:
     """Train a little, so that gradients and saturation are those of a training."""
     for _ in range(steps):
         step.step()
