@@ -6,6 +6,7 @@ aihwkit is neither patched nor vendored: ``_core`` derives from its C++ transfer
 from device_ext.compound import WarmStartTransferCompound
 from device_ext.layers import CONVERSION_MAP, KeyedConv2d, KeyedLinear
 from device_ext.model import keyed_tiles, seed_tiles, set_engine
+from device_ext.optimizer import KeyedSGD
 from device_ext.tile import DeviceTelemetry, EngineName, KeyedAnalogTile
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "KeyedAnalogTile",
     "KeyedConv2d",
     "KeyedLinear",
+    "KeyedSGD",
     "WarmStartTransferCompound",
     "keyed_tiles",
     "seed_tiles",

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 
 import torch
 from aihwkit.nn.conversion import convert_to_analog
-from aihwkit.optim import AnalogSGD
 from aihwkit.simulator.tiles.module import TileModule
 from torch import nn
 
-from device_ext import CONVERSION_MAP, KeyedAnalogTile, keyed_tiles, seed_tiles, set_engine
+from device_ext import (
+    CONVERSION_MAP,
+    KeyedAnalogTile,
+    KeyedSGD,
+    keyed_tiles,
+    seed_tiles,
+    set_engine,
+)
 from runner.analog.layers import Layer, digital_layers
 from runner.analog.rpu import rpu_config
 from runner.config.schema import Config, ReslConfig
@@ -71,7 +77,7 @@ def build_analog(model: nn.Module, cfg: Config, image_shape: Sequence[int]) -> A
     notes += _notes(cfg)
     layers = [_on_tiles(layer, model, cfg) for layer in layers]
     staged = [tile for _, tile in keyed_tiles(model)] if cfg.warm_start.enabled else []
-    return AnalogModel(model, _sgd(AnalogSGD, model, cfg), layers, staged, notes)
+    return AnalogModel(model, _sgd(KeyedSGD, model, cfg), layers, staged, notes)
 
 
 def _digital_optimizer(model: nn.Module, cfg: Config) -> torch.optim.Optimizer:

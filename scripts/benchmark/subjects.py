@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from device_ext import (
     CONVERSION_MAP,
     KeyedAnalogTile,
+    KeyedSGD,
     WarmStartTransferCompound,
     seed_tiles,
     set_engine,
@@ -181,7 +182,8 @@ def lenet_step(kind: str, algorithm: str = "residual", batch: int = 8) -> Traini
         refused = set_engine(model, "fast" if kind == "fast" else "exact")
         if refused:
             raise RuntimeError(f"the engine refuses a tile: {refused}")
-    return TrainingStep(model, AnalogSGD(model.parameters(), lr=0.05), images, labels)
+    optimizer = AnalogSGD if stock else KeyedSGD
+    return TrainingStep(model, optimizer(model.parameters(), lr=0.05), images, labels)
 
 
 def resnet_step(kind: str, name: str, batch: int = 128) -> TrainingStep:
