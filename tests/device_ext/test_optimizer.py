@@ -33,7 +33,7 @@ def network(engine: EngineName | None) -> Any:
         nn.Linear(8, 4),
     )
     perfect = IOParameters(is_perfect=True)
-    extra = {} if engine is None else {"tile_class": KeyedAnalogTile}
+    extra: dict[str, Any] = {} if engine is None else {"tile_class": KeyedAnalogTile}
     config = SingleRPUConfig(
         device=SoftBoundsDevice(dw_min=0.02), forward=perfect, backward=perfect, **extra
     )

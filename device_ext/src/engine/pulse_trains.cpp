@@ -106,6 +106,53 @@ private:
   std::vector<float> buffer_;
 };
 
+/** `trainScales` for the vectors of one update; what they share is computed once. */
+class TrainRule {
+public:
+  explicit TrainRule(const UpdateRule &rule)
+      : up_(*rule.up), lr_(std::fabs(rule.lr)), granularity_(rule.weight_granularity) {
+    up_.calculateBlAB(unmanaged_.BL, unmanaged_.A, unmanaged_.B, lr_, granularity_);
+    if (up_.update_bl_management) {
+      for (int bl = 1; bl <= up_.desired_BL; bl++) {
+        by_length_.push_back(std::sqrt(lr_ / (granularity_ * (float)bl)));
+      }
+    }
+  }
+
+  TrainScales operator()(float x_abs_max, float d_abs_max) const {
+    TrainScales s = unmanaged_;
+    if (s.BL == 0 || !(up_.update_bl_management || up_.update_management)) {
+      return s;
+    }
+    // Gokmen and Vlasov 2016: the pulses that the largest cross-point is to get.
+    float d = up_.um_grad_scale * d_abs_max;
+    const float expected = lr_ * x_abs_max * d / granularity_;
+    if (!(expected > 0.0f)) {
+      return {0, 1.0f, 1.0f};
+    }
+    const auto longest = (float)up_.desired_BL;
+    if (up_.update_bl_management) {
+      s.BL = expected > longest ? up_.desired_BL : (int)std::ceil(expected);
+      s.A = s.B = by_length_[(size_t)s.BL - 1];
+    }
+    if (up_.update_management) {
+      if (expected > longest) {
+        d *= longest / expected; // d is clipped rather than x
+      }
+      s.A *= std::sqrt(x_abs_max / d);
+      s.B *= std::sqrt(d / x_abs_max);
+    }
+    return s;
+  }
+
+private:
+  const RPU::PulsedUpdateMetaParameter<float> &up_;
+  float lr_;
+  float granularity_;
+  TrainScales unmanaged_{0, 0.0f, 0.0f};
+  std::vector<float> by_length_;
+};
+
 /** Appends to `lines` what fires in one slot; returns the number. */
 int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {
   const size_t before = lines.size();
@@ -134,7 +181,8 @@ void drawBlock(
     int d_size,
     int begin,
     int end,
-    const UpdateRule &rule) {
+    const UpdateRule &rule,
+    const TrainRule &scales) {
   block.clear();
   const auto &k = kernels();
   for (int v = begin; v < end; v++) {
@@ -145,8 +193,7 @@ void drawBlock(
     }
     const float *x = x_rows.row(v, end);
     const float x_abs_max = k.absMax(x, x_size);
-    const auto trains = trainScales(
-        *rule.up, x_abs_max, d_abs_max, std::fabs(rule.lr), rule.weight_granularity);
+    const auto trains = scales(x_abs_max, d_abs_max);
     if (trains.BL == 0) {
       continue;
     }
@@ -340,6 +387,7 @@ uint64_t applyPulseTrains(
     blocks.resize(n_blocks);
   }
   std::vector<Block> &drawn = blocks; // the caller's, not each worker's
+  const TrainRule scales(rule);
   const int64_t lines = (int64_t)(end - begin) * (device.x_size + device.d_size);
   const int draw_threads = lines >= lines_worth_a_thread ? std::min(rule.n_threads, n_blocks) : 1;
 #pragma omp parallel num_threads(draw_threads) if (draw_threads > 1)
@@ -350,7 +398,7 @@ uint64_t applyPulseTrains(
     for (int b = 0; b < n_blocks; b++) {
       const int first = begin + b * vectors_per_block;
       const int last = std::min(first + vectors_per_block, end);
-      drawBlock(drawn[b], x_rows, d_rows, device.x_size, device.d_size, first, last, rule);
+      drawBlock(drawn[b], x_rows, d_rows, device.x_size, device.d_size, first, last, rule, scales);
     }
   }
 
