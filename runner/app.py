@@ -214,7 +214,9 @@ def _grid(args: argparse.Namespace, plan: Plan) -> int:
 
 
 def _hydra_options(args: argparse.Namespace) -> list[str]:
-    flags = ("multirun", "run", "resolve", "shell_completion", "hydra_help")
+    flags = ["run", "resolve", "shell_completion", "hydra_help"]
+    if not (args.cfg or args.info):  # a preset of a grid may have set it
+        flags.append("multirun")
     options = ["--" + name.replace("_", "-") for name in flags if getattr(args, name)]
     for name in ("cfg", "package", "info", "config_dir"):
         if getattr(args, name):

@@ -95,6 +95,15 @@ def test_cfg_prints_a_configuration_that_can_be_read_back(cli, jobs):
     assert "sweep" in cli("--cfg", "hydra").out
 
 
+def test_a_grids_preset_starts_a_grid_or_is_shown(cli, jobs, tmp_path):
+    answer = cli("sweep=seeds", "run.epochs=3", "--cfg", "job")
+    assert (answer.status, jobs.seen, list(tmp_path.iterdir())) == (0, [], [])
+    assert yaml.safe_load(answer.out)["sweep"]["dir"] == "runs/seeds"
+    assert cli("sweep=seeds", "run.seed=range(0,2)", "run.epochs=3").status == 0
+    assert [(config.run.seed, config.run.epochs) for config in jobs.seen] == [(0, 3), (1, 3)]
+    assert all(config.run.dir.startswith("runs/seeds/lenet5-resl-") for config in jobs.seen)
+
+
 def test_info_version_help(cli, jobs, tmp_path):
     assert "algorithm/resl" in cli("--info", "defaults").out
     assert cli("--version").out.startswith("warmtile 0.1.0 (Hydra 1.3")
