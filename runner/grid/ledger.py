@@ -36,10 +36,8 @@ class JobRecord:
         state: ``running``, ``skipped`` (finished by an earlier command), or how the job ended:
             finished, failed, diverged, interrupted, refused.
         message: what went wrong, in one line.
-        exit_code: of a job that has ended.
         started: seconds since 1970.
         ended: seconds since 1970; None while it runs.
-        host: machine.
         since: epochs that were done before.
     """
 
@@ -47,10 +45,8 @@ class JobRecord:
     run_dir: str
     state: str
     message: str | None = None
-    exit_code: int | None = None
     started: float = 0.0
     ended: float | None = None
-    host: str = ""
     since: int = 0
 
 
@@ -64,6 +60,8 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock: int | None = None
+        self._records: dict[int, JobRecord] = {}
+        self._ended: set[Path] = set()
 
     @classmethod
     def create(cls, sweep_dir: Path, overrides: Sequence[str]) -> Ledger:
@@ -106,12 +104,14 @@ class Ledger:
         write_atomic(self.folder / f"job-{record.number}.json", content)
 
     def read(self) -> dict[int, JobRecord]:
-        """Every job that has begun, by number."""
-        records = {}
+        """Every job that has begun, by number. One that has ended is read only once."""
         for path in self.folder.glob("job-*.json"):
-            record = JobRecord(**json.loads(path.read_text(encoding="utf-8")))
-            records[record.number] = record
-        return dict(sorted(records.items()))
+            if path not in self._ended:
+                record = JobRecord(**json.loads(path.read_text(encoding="utf-8")))
+                self._records[record.number] = record
+                if record.ended is not None:
+                    self._ended.add(path)
+        return dict(sorted(self._records.items()))
 
     def cwd(self) -> Path:
         """Working folder of the command, which relative paths are relative to."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import platform
 import signal
 import time
 from collections.abc import Callable
@@ -52,7 +51,6 @@ def _run(cfg: Config, number: int, ledger: Ledger, stop: Callable[[], bool]) -> 
         cfg.run.dir,
         "running",
         started=time.time(),
-        host=platform.node(),
         since=_epochs_done(ledger.cwd() / cfg.run.dir),
     )
     ledger.write(record)
@@ -60,19 +58,17 @@ def _run(cfg: Config, number: int, ledger: Ledger, stop: Callable[[], bool]) -> 
     try:
         summary = finished_before(cfg, ledger.cwd())
         if summary is not None:
-            state, message, code = "skipped", None, 0
+            state, message = "skipped", None
             metric = (summary.get("best") or {}).get("val/accuracy")
         else:
             result = run_in_child(cfg, stop, ledger.cwd())
-            state, message, code = result.status, result.message, result.exit_code
+            state, message = result.status, result.message
             metric = result.metric
     except Exception as error:  # noqa: BLE001  (one job must not end the others)
         known = isinstance(error, (UserError, OSError))
         text = str(error) if known else f"{type(error).__name__}: {error}"
-        state, message, code = "failed", one_line(text), 1
-    ledger.write(
-        dataclasses.replace(record, state=state, message=message, exit_code=code, ended=time.time())
-    )
+        state, message = "failed", one_line(text)
+    ledger.write(dataclasses.replace(record, state=state, message=message, ended=time.time()))
     return metric
 
 

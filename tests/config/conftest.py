@@ -57,7 +57,7 @@ class Jobs:
 
     def run_grid_job(self, config: Config, number: int) -> None:
         self.seen.append(config)
-        Ledger.of_this_job().write(JobRecord(number, config.run.dir, "finished", exit_code=0))
+        Ledger.of_this_job().write(JobRecord(number, config.run.dir, "finished"))
 
     def run_job(self, config: Config) -> Jobs:
         self.seen.append(config)

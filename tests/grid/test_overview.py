@@ -26,10 +26,10 @@ def shown(tmp_path):
     ledger = Ledger.create(tmp_path, [])
     now = time.time()
     ledger.write(
-        JobRecord(0, configs[0].run.dir, "failed", "killed by SIGKILL", 1, now - 90, now - 30)
+        JobRecord(0, configs[0].run.dir, "failed", "killed by SIGKILL", now - 90, now - 30)
     )
     ledger.write(JobRecord(1, configs[1].run.dir, "running", started=now - 30))
-    ledger.write(JobRecord(2, configs[2].run.dir, "skipped", None, 0, now - 30, now - 30))
+    ledger.write(JobRecord(2, configs[2].run.dir, "skipped", None, now - 30, now - 30))
     folder = RunFolder(tmp_path / configs[1].run.dir)
     record = JsonLines(folder.metrics)
     record.start(RunInfo(folder.path, {}, 1, 10))

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 
+#include "engine/train_rule.h"
 #include "rpu_constantstep_device.h"
 #include "rpu_expstep_device.h"
 #include "rpu_linearstep_device.h"
@@ -104,53 +105,6 @@ private:
   int first_ = 0;
   int last_ = 0;
   std::vector<float> buffer_;
-};
-
-/** `trainScales` for the vectors of one update; what they share is computed once. */
-class TrainRule {
-public:
-  explicit TrainRule(const UpdateRule &rule)
-      : up_(*rule.up), lr_(std::fabs(rule.lr)), granularity_(rule.weight_granularity) {
-    up_.calculateBlAB(unmanaged_.BL, unmanaged_.A, unmanaged_.B, lr_, granularity_);
-    if (up_.update_bl_management) {
-      for (int bl = 1; bl <= up_.desired_BL; bl++) {
-        by_length_.push_back(std::sqrt(lr_ / (granularity_ * (float)bl)));
-      }
-    }
-  }
-
-  TrainScales operator()(float x_abs_max, float d_abs_max) const {
-    TrainScales s = unmanaged_;
-    if (s.BL == 0 || !(up_.update_bl_management || up_.update_management)) {
-      return s;
-    }
-    // Gokmen and Vlasov 2016: the pulses that the largest cross-point is to get.
-    float d = up_.um_grad_scale * d_abs_max;
-    const float expected = lr_ * x_abs_max * d / granularity_;
-    if (!(expected > 0.0f)) {
-      return {0, 1.0f, 1.0f};
-    }
-    const auto longest = (float)up_.desired_BL;
-    if (up_.update_bl_management) {
-      s.BL = expected > longest ? up_.desired_BL : (int)std::ceil(expected);
-      s.A = s.B = by_length_[(size_t)s.BL - 1];
-    }
-    if (up_.update_management) {
-      if (expected > longest) {
-        d *= longest / expected; // d is clipped rather than x
-      }
-      s.A *= std::sqrt(x_abs_max / d);
-      s.B *= std::sqrt(d / x_abs_max);
-    }
-    return s;
-  }
-
-private:
-  const RPU::PulsedUpdateMetaParameter<float> &up_;
-  float lr_;
-  float granularity_;
-  TrainScales unmanaged_{0, 0.0f, 0.0f};
-  std::vector<float> by_length_;
 };
 
 /** Appends to `lines` what fires in one slot; returns the number. */
@@ -355,22 +309,6 @@ bool deviceArrays(
   return true;
 }
 
-TrainScales trainScales(
-    const RPU::PulsedUpdateMetaParameter<float> &up,
-    float x_abs_max,
-    float d_abs_max,
-    float lr,
-    float weight_granularity) {
-  TrainScales s{0, 0.0f, 0.0f};
-  if (up.update_bl_management || up.update_management) {
-    up.performUpdateManagement(
-        s.BL, s.A, s.B, up.desired_BL, x_abs_max, d_abs_max, lr, weight_granularity);
-  } else {
-    up.calculateBlAB(s.BL, s.A, s.B, lr, weight_granularity);
-  }
-  return s;
-}
-
 uint64_t applyPulseTrains(
     const DeviceArrays &device,
     const VectorBatch &x,
@@ -419,9 +357,7 @@ uint64_t applyPulseTrains(
 
 uint64_t
 applyColumn(const DeviceArrays &device, int column, const float *d, const UpdateRule &rule) {
-  const auto trains = trainScales(
-      *rule.up, 1.0f, kernels().absMax(d, device.d_size), std::fabs(rule.lr),
-      rule.weight_granularity);
+  const auto trains = TrainRule(rule)(1.0f, kernels().absMax(d, device.d_size));
   static thread_local Lines fired;
   static thread_local std::vector<float> scratch;
   scratch.resize(2 * (size_t)device.d_size);
@@ -452,8 +388,7 @@ uint64_t applyRow(const DeviceArrays &device, int row, const float *x, const Upd
   if (!(x_abs_max > 0.0f)) {
     return 0;
   }
-  const auto trains =
-      trainScales(*rule.up, x_abs_max, 1.0f, std::fabs(rule.lr), rule.weight_granularity);
+  const auto trains = TrainRule(rule)(x_abs_max, 1.0f);
   static thread_local Lines fired;
   static thread_local std::vector<float> scratch;
   scratch.resize(2 * (size_t)device.x_size);

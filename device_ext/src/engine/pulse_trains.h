@@ -25,21 +25,6 @@ struct DeviceArrays {
 bool deviceArrays(
     RPU::AbstractRPUDevice<float> &device, float **weights, DeviceArrays &arrays);
 
-/** Length and probability scales of the trains of one vector (Gokmen & Vlasov 2016, with aihwkit's
- * update management): line j of x fires in a slot with probability min(1, |x_j| * B), line i of d
- * with min(1, |d_i| * A). BL = 0 means no pulses. */
-struct TrainScales {
-  int BL;
-  float A;
-  float B;
-};
-TrainScales trainScales(
-    const RPU::PulsedUpdateMetaParameter<float> &up,
-    float x_abs_max,
-    float d_abs_max,
-    float lr,
-    float weight_granularity);
-
 /** Lines whose sign is flipped, as chopped transfer does; null: none. */
 struct Choppers {
   const std::vector<bool> *x = nullptr;
