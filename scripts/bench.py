@@ -9,15 +9,13 @@ ratio. Writes OUT/benchmarks.md, OUT/images/benchmarks.png and OUT/benchmarks.js
 from __future__ import annotations
 
 import argparse
-import datetime
 import gc
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [p for p in (str(ROOT), str(ROOT / "scripts")) if p not in sys.path]
@@ -27,6 +25,8 @@ os.environ["OMP_NUM_THREADS"] = "2"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import torch  # noqa: E402
+from benchmark.fallbacks import CASES, SERVED, configured_step  # noqa: E402
+from benchmark.loading import POLICIES, images_like_cifar, loading, training  # noqa: E402
 from benchmark.subjects import (  # noqa: E402
     ANALOG,
     lenet_step,
@@ -37,34 +37,18 @@ from benchmark.subjects import (  # noqa: E402
     vectors,
     warm_up,
 )
+from benchmark.table import COLUMNS, Row, picture, ratio_text, table  # noqa: E402
 from benchmark.timing import (  # noqa: E402
     Limits,
     Times,
     alternate,
     machine_limits,
-    paired_ratio,
     peak_memory_mb,
     seconds_of,
 )
 
-from device_ext import KeyedAnalogTile, _core  # noqa: E402
-from runner.provenance import git_commit, machine, versions  # noqa: E402
-
-COLUMNS = (*ANALOG, "digital")
-
-
-@dataclass
-class Row:
-    """One line of the table; times in seconds."""
-
-    group: str
-    name: str
-    times: dict[str, Times]
-    floor_s: float | None = None
-    pulses: int | None = None
-    ratio: tuple[str, str] = ("stock", "fast")
-    goal: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+from device_ext import KeyedAnalogTile  # noqa: E402
+from runner.provenance import git_commit, machine  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -145,8 +129,11 @@ def lenet5(effort: Effort, limits: Limits) -> Iterator[Row]:
             floor,
             goal="≥ 15x" if part == "update" else "",
         )
+    group = "LeNet-5 step, 8 tiles, 4 states, batch 8, one thread"
+    yield Row(group, "whole step", whole, goal="≥ 6x")
+    of_digital = {k: whole[k] for k in ("fast", "digital")}
     yield Row(
-        "LeNet-5 step, 8 tiles, 4 states, batch 8, one thread", "whole step", whole, goal="≥ 6x"
+        group, "whole step beside torch", of_digital, ratio=("fast", "digital"), goal="≤ 1.3x"
     )
     for algorithm in ("ttv2", "mp"):
         others = {kind: warm_up(lenet_step(kind, algorithm)) for kind in ANALOG}
@@ -183,6 +170,44 @@ def resnets(effort: Effort, limits: Limits) -> Iterator[Row]:
         yield Row(
             group, f"{name}, whole step", {"stock": slow, **times}, ratio=ratio, goal="≤ 1.1x"
         )
+
+
+def fallbacks(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """What configurations cost that the engine or the direct passes do not serve."""
+    del limits
+    steps = {name: warm_up(configured_step(how), 5) for name, how in CASES.items()}
+    gc.collect()
+    gc.freeze()
+    times = alternate({name: s.step for name, s in steps.items()}, max(effort.rounds // 3, 2), 0.0)
+    for name, found in times.items():
+        pair = {"fast": found, "served": times[SERVED]}
+        yield Row("what stays with aihwkit: LeNet-5 steps", name, pair, ratio=("fast", "served"))
+
+
+def loaders(effort: Effort, limits: Limits) -> Iterator[Row]:
+    """Augmentation of CIFAR's mini-batches, alone and beside a ResNet-18 step on two cores."""
+    del limits
+    split = images_like_cifar(20_000)
+    rounds = effort.rounds
+    alone = alternate({policy: loading(split, policy) for policy in POLICIES}, rounds)
+    names = {
+        f"{policy}, {workers} workers" if workers else f"{policy}, in turn": (policy, workers)
+        for policy in POLICIES
+        for workers in ((0,) if policy == "as they are" else (0, 1))
+    }
+    step = resnet_step("fast", "resnet18")
+    step.step()
+    subjects = {name: training(step, split, *how) for name, how in names.items()}
+    for work in subjects.values():
+        work()  # starts the workers
+    times = alternate(subjects, max(rounds // 3, 2), 0.0)
+    plain = times["as they are, in turn"]
+    group = "mini-batches of 128 CIFAR images and a ResNet-18 step"
+    for policy, found in alone.items():
+        yield Row(group, f"{policy}, alone", {"fast": found}, ratio=("", ""))
+    for name, found in times.items():
+        pair = {"fast": found, "not augmented": plain}
+        yield Row(group, f"{name}, with the step", pair, ratio=("fast", "not augmented"))
 
 
 LENET_VECTORS = ((576, 25, 16), (64, 400, 32), (1, 512, 128), (1, 128, 10))
@@ -267,99 +292,12 @@ GROUPS = {
     "tiles": tiles,
     "lenet5": lenet5,
     "resnets": resnets,
+    "fallbacks": fallbacks,
+    "loaders": loaders,
     "scaling": scaling,
     "threads": threads,
     "memory": memory,
 }
-
-
-def table(rows: list[Row], limits: Limits, quick: bool) -> str:
-    """The results in Markdown."""
-    about = machine()
-    made = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    lines = [
-        "# Benchmarks",
-        "",
-        f"`python scripts/bench.py{' --quick' if quick else ''}`, {made}, commit {git_commit()}, "
-        f"{about['cpu']}, {os.cpu_count()} cores, {_core.kernels()} kernels, "
-        f"torch {versions()['torch']}, aihwkit {versions()['aihwkit']}.",
-        "",
-        "Milliseconds: median (first to third quartile) of rounds in which the subjects take turns "
-        "in one process; ratios are medians over the rounds where subjects share them. *stock*: "
-        "aihwkit as it comes; *exact*: its pulse path on our tiles, reduced once a mini-batch; "
-        "*fast*: the pulse engine; *digital*: torch's layer of the same size. *Least*: what the "
-        f"drawn lines ({limits.draw_s * 1e9:.2f} ns each here) and the moved bytes "
-        f"({1e-9 / limits.byte_s:.1f} GB/s) must cost.",
-    ]
-    for group in dict.fromkeys(row.group for row in rows):
-        members = [row for row in rows if row.group == group]
-        names = list(dict.fromkeys(n for row in members for n in (*row.times, *row.extra)))
-        lines += ["", f"## {group}", "", _line("", *names, "least", "pulses", "ratio", "goal")]
-        lines.append("|---" * (len(names) + 5) + "|")
-        for row in members:
-            cells = [_cell(row, name) for name in names]
-            least = "" if row.floor_s is None else f"{row.floor_s * 1e3:.2f}"
-            pulses = "" if row.pulses is None else f"{row.pulses:,}"
-            lines.append(_line(row.name, *cells, least, pulses, ratio_text(row), row.goal))
-    return "\n".join([*lines, "", "![](images/benchmarks.png)", ""])
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _cell(row: Row, name: str) -> str:
-    if name in row.extra:
-        return f"{row.extra[name]:.0f}"
-    if name not in row.times:
-        return ""
-    low, high = row.times[name].quartiles
-    return f"{row.times[name].median * 1e3:.3g} ({low * 1e3:.3g}-{high * 1e3:.3g})"
-
-
-def ratio(row: Row) -> float | None:
-    """How many times longer the first of `row.ratio` takes than the second."""
-    over, under = row.ratio
-    if over not in row.times or under not in row.times:
-        return None
-    first, second = row.times[over], row.times[under]
-    if len(first.seconds) == len(second.seconds):
-        return paired_ratio(first, second)
-    return first.median / second.median
-
-
-def ratio_text(row: Row) -> str:
-    """`ratio` in words."""
-    found = ratio(row)
-    return "" if found is None else f"{row.ratio[0]} / {row.ratio[1]} = {found:.3g}"
-
-
-def picture(rows: list[Row], path: Path) -> None:
-    """Times of every subject of the rows that have all four, as bars."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    full = [row for row in rows if set(COLUMNS) <= set(row.times)]
-    if not full:
-        return
-    figure, axes = plt.subplots(figsize=(8, 0.75 * len(full) + 1.2), layout="constrained")
-    for i, (name, colour) in enumerate(
-        zip(COLUMNS, ("#D55E00", "#E69F00", "#0072B2", "#999999"), strict=True)
-    ):
-        places = [n + 0.2 * (i - 1.5) for n in range(len(full))]
-        values = [1e3 * row.times[name].median for row in full]
-        axes.barh(places, values, height=0.18, color=colour, label=name)
-    names = [row.name if "→" in row.name else f"LeNet-5, {row.name}" for row in full]
-    axes.set_yticks(range(len(full)), names)
-    axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlabel("milliseconds, median, one thread")
-    axes.legend(loc="lower right")
-    axes.set_title(f"{machine()['cpu']}, commit {(git_commit() or '?')[:10]}", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
 
 
 def main() -> None:
