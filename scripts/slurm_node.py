@@ -41,8 +41,8 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 AuthType=auth/munge
 CredType=cred/munge
-# A requeued job waits for so long until it starts again.
-AuthInfo=socket={folder}/munge.socket,cred_expire={cred_expire}
+# A requeued job waits for so many seconds until it starts again; below 5 it would be 120.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -85,13 +85,12 @@ class SlurmNode:
     Args:
         folder: for keys, sockets, logs and state; nothing is written elsewhere.
         cpus: processors that the node offers, whatever the machine has.
-        cred_expire: seconds until a requeued job may start again; Slurm's own default is 120.
     """
 
-    def __init__(self, folder: Path, cpus: int = 2, cred_expire: int = 5) -> None:
+    def __init__(self, folder: Path, cpus: int = 2) -> None:
         self.folder = folder.absolute()
         self._cpus = cpus
-        self._cred_expire = cred_expire
+        self._children: list[subprocess.Popen[bytes]] = []
 
     @property
     def conf(self) -> Path:
@@ -152,7 +151,6 @@ class SlurmNode:
                 folder=self.folder,
                 ports=_free_ports(2),
                 cpus=self._cpus,
-                cred_expire=self._cred_expire,
             ),
             encoding="utf-8",
         )
@@ -186,6 +184,9 @@ class SlurmNode:
         # Steps and their programs have sessions of their own.
         _end(self.pids(), signal.SIGKILL)
         self._until(lambda: not self.pids(), _STOP_S)
+        for process in self._children:
+            process.wait()
+        self._children.clear()
         with contextlib.suppress(FileNotFoundError):
             (self.folder / "pids.json").unlink()
 
@@ -219,6 +220,7 @@ class SlurmNode:
                 stderr=out,
                 start_new_session=True,
             )
+        self._children.append(process)
         started = self._started() | {name: process.pid}
         (self.folder / "pids.json").write_text(json.dumps(started), encoding="utf-8")
 
@@ -273,8 +275,6 @@ def _free_ports(n: int) -> list[int]:
 
 
 def _alive(pid: int) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -75,8 +75,10 @@ def run_in_child(
             process.terminate()
             process.wait()
             raise
-        with process.stdin, process.stdout:
+        with process.stdout:
             answer = process.stdout.read()
+        with contextlib.suppress(BrokenPipeError):  # it died before it had read its job
+            process.stdin.close()
         result = _result(answer, cfg)
         if result is not None:
             return result
