@@ -283,4 +283,4 @@ def _run_of_grid(values: DictConfig, hydra: HydraConf) -> float | None:
     ledger = Ledger(Path(str(hydra.sweep.dir)))
     os.chdir(ledger.cwd())  # a worker may have been started elsewhere
     config = finish(values, list(hydra.overrides.task))
-    return run_grid_job(config, int(hydra.job.num), ledger, launcher_name(hydra))
+    return run_grid_job(config, int(hydra.job.num), ledger, launcher_name(hydra.launcher))

@@ -1,8 +1,8 @@
 """Show that the launchers give the same results, whatever happens to their jobs.
 
     python scripts/launchers.py grid       # six runs through basic, joblib, Slurm and Ray
-    python scripts/launchers.py preempt    # a Slurm job that is preempted, against an undisturbed one
-    python scripts/launchers.py search     # a search that is killed and continued, against one that is not
+    python scripts/launchers.py preempt    # a preempted job of Slurm, against an undisturbed run
+    python scripts/launchers.py search     # a search killed and continued, against an undisturbed one
 
 Each prints what it measured and exits with 1 where something differs. Slurm is a node of
 `scripts/slurm_node.py` (root, slurm-wlm, munge); the runs are LeNet-5 on mnist5k.

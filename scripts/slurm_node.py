@@ -132,7 +132,7 @@ class SlurmNode:
         """Start the three daemons and wait until the node takes jobs.
 
         Raises:
-            SlurmError: for missing software, a node that runs already, or one that does not come up.
+            SlurmError: software is missing, a node runs already, or it does not come up.
         """
         if why := missing():
             raise SlurmError(why)

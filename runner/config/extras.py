@@ -98,7 +98,9 @@ def check_search(sweeper: Any, n_searched: int, val_fraction: float) -> None:
             raise ConfigError(f"hydra.sweeper.{name}", value, "must be at least 1")
     if n_searched == 0:
         raise ConfigError(
-            "hydra/sweeper", "optuna", "there is nothing to search: give a key an interval() or choice()"
+            "hydra/sweeper",
+            "optuna",
+            "there is nothing to search: give a key an interval() or choice()",
         )
     if val_fraction <= 0:
         raise ConfigError(
@@ -107,4 +109,3 @@ def check_search(sweeper: Any, n_searched: int, val_fraction: float) -> None:
             "a search goes by val/accuracy, never by the test: set aside validation images",
             "data.val_fraction=0.1",
         )
-

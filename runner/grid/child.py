@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +35,7 @@ _LOCK_PATIENCE_S = 60.0
 
 
 def run_in_child(
-    cfg: Config, stop: Callable[[], bool], cwd: Path, place: Mapping[str, str] | None = None
+    cfg: Config, stop: Callable[[], bool], cwd: Path, place: dict[str, str] | None = None
 ) -> JobResult:
     """Train in a child process and wait for it.
 

@@ -32,7 +32,7 @@ def launcher_overrides(hydra: DictConfig, configs: Sequence[Config]) -> list[str
         UserError: the launcher can not work on this machine.
     """
     threads = max(cfg.run.threads for cfg in configs)
-    tell = _LAUNCHERS.get(launcher_name(hydra))
+    tell = _LAUNCHERS.get(launcher_name(hydra.launcher))
     return [] if tell is None else tell(hydra.launcher, threads)
 
 
@@ -129,7 +129,7 @@ def sweeper_overrides(
         overrides.append(f"hydra.sweeper.study=search-{digest}")
     if sweeper.n_jobs is None:
         threads = max(cfg.run.threads for cfg in configs)
-        beside = launcher_name(hydra) in ("joblib", "ray")
+        beside = launcher_name(hydra.launcher) in ("joblib", "ray")
         at_once = jobs_at_once(threads) if beside else 1
         overrides.append(f"hydra.sweeper.n_jobs={at_once}")
     return overrides

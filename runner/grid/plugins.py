@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
@@ -28,7 +29,11 @@ def register_plugins(hydra: DictConfig) -> None:
             Plugins.instance().class_name_to_class[target] = plugin
 
 
-def launcher_name(hydra: DictConfig) -> str:
-    """``basic``, ``joblib``, ``slurm``, ``ray`` or what another plugin calls itself."""
-    name = str(hydra.launcher.get("_target_", "")).rpartition(".")[2]
+def launcher_name(launcher: Any) -> str:
+    """``basic``, ``joblib``, ``slurm``, ``ray`` or what another plugin calls itself.
+
+    Args:
+        launcher: ``hydra.launcher``.
+    """
+    name = str(launcher.get("_target_", "")).rpartition(".")[2]
     return name.removesuffix("Launcher").lower()

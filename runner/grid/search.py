@@ -79,7 +79,7 @@ class OptunaSweeper(Sweeper):
         """Keep what `sweep` needs."""
         self.config = config
         self.hydra_context = hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self._launcher = Plugins.instance().instantiate_launcher(
             config=config, hydra_context=hydra_context, task_function=task_function
         )
         self._ledger = Ledger(Path(str(config.hydra.sweep.dir)))
@@ -113,7 +113,7 @@ class OptunaSweeper(Sweeper):
                 return
             jobs = [[*fixed, *(f"{k}={_text(v)}" for k, v in t.params.items())] for t in trials]
             first, self._next = self._next, self._next + len(jobs)
-            answers = self.launcher.launch(jobs, initial_job_idx=first)
+            answers = self._launcher.launch(jobs, initial_job_idx=first)
             records = self._ledger.read()
             for i, (trial, answer) in enumerate(zip(trials, answers, strict=True)):
                 record = records.get(first + i)
@@ -128,9 +128,9 @@ class OptunaSweeper(Sweeper):
     ) -> list[Trial]:
         """The trials to run now: those that an earlier command left, or else new ones."""
         trials = study.get_trials(deepcopy=False)
-        left = [
-            t for t in trials if t.state == TrialState.RUNNING and t.number not in set_aside
-        ][: self._n_jobs]
+        left = [t for t in trials if t.state == TrialState.RUNNING and t.number not in set_aside][
+            : self._n_jobs
+        ]
         if left:
             return [self._suggest(study, space, t) for t in left]
         room = self._n_trials - len(trials)
@@ -174,6 +174,7 @@ class OptunaSweeper(Sweeper):
 
     def _space(self, arguments: list[str]) -> tuple[list[str], dict[str, BaseDistribution]]:
         """The overrides that every trial has, and the distributions of the others."""
+        assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         typed = parser.parse_overrides(arguments)
         named = {item.key_or_group for item in typed}

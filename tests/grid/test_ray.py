@@ -21,7 +21,11 @@ pytestmark = pytest.mark.skipif(
 RAY = "hydra/launcher=ray"
 TINY = ("data=mnist5k", "data.train_limit=60", "data.batch_size=20", "run.epochs=1")
 LONG = ("data=mnist5k", "data.train_limit=800", "run.epochs=500", "run.seed=1")
-NODE = "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); print(ray.nodes()[0]['NodeID'])"
+NODE = """
+import ray, sys
+ray.init(sys.argv[1], log_to_driver=False)
+print(ray.nodes()[0]["NodeID"])
+"""
 
 
 def end_all(grid) -> None:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 SLURM = "hydra/launcher=slurm"
 TINY = ("data=mnist5k", "data.train_limit=60", "data.batch_size=20", "run.epochs=1")
-LONG = ("data=mnist5k", "data.train_limit=400", "run.epochs=12", "checkpoint.every_minutes=0.001")
+LONG = ("data=mnist5k", "data.train_limit=400", "run.epochs=6")
 
 
 @pytest.fixture(scope="module")
