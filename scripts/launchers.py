@@ -2,7 +2,7 @@
 
     python scripts/launchers.py grid       # six runs through basic, joblib, Slurm and Ray
     python scripts/launchers.py preempt    # a preempted job of Slurm, against an undisturbed run
-    python scripts/launchers.py search     # a search killed and continued, against an undisturbed one
+    python scripts/launchers.py search     # a search killed and continued, against one left alone
 
 Each prints what it measured and exits with 1 where something differs. Slurm is a node of
 `scripts/slurm_node.py` (root, slurm-wlm, munge); the runs are LeNet-5 on mnist5k.

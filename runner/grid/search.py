@@ -208,7 +208,7 @@ def open_study(folder: Path, name: str) -> optuna.Study:
 def distribution_of(item: Override) -> BaseDistribution:
     """Optuna's distribution for a value of Hydra's grammar.
 
-    ``interval(a, b)`` is uniform between its ends, over whole numbers where both are;
+    ``interval(a, b)`` is uniform between its ends, ``int(interval(a, b))`` over whole numbers;
     ``tag(log, interval(a, b))`` uniform in the logarithm; ``range(a, b, step)`` has equal steps and
     excludes its end; ``choice(...)`` and a list with commas are unordered.
     """

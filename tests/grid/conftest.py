@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,12 +48,13 @@ class GridCommand:
 
     def __init__(self, cwd: Path) -> None:
         self.cwd = cwd
+        self._started: list[subprocess.Popen[str]] = []
         self.mark = f"WARMTILE_TEST={uuid.uuid4().hex}"
         name, _, value = self.mark.partition("=")
         self.env = {**os.environ, "PYTHONPATH": str(cwd / "site"), name: value}
 
     def start(self, *overrides: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "runner", "-m", *overrides],
             cwd=self.cwd,
             env=self.env,
@@ -60,6 +63,19 @@ class GridCommand:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """After a test that failed: leave nothing behind."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for process in self._started:
+            for stream in (process.stdout, process.stderr):
+                assert stream is not None
+                stream.close()
+            process.wait()
 
     def __call__(self, *overrides: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*overrides)
@@ -125,10 +141,12 @@ def until() -> Callable[..., None]:
 
 
 @pytest.fixture
-def grid(tmp_path) -> GridCommand:
+def grid(tmp_path) -> Iterator[GridCommand]:
     about = tmp_path / "site" / "crashing-1.0.dist-info"
     about.mkdir(parents=True)
     (tmp_path / "site" / "crashing.py").write_text(CRASHING)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: crashing\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[warmtile.data]\ncrashing = crashing:Crashing\n")
-    return GridCommand(tmp_path)
+    command = GridCommand(tmp_path)
+    yield command
+    command.end()

@@ -88,6 +88,7 @@ def test_a_cluster_gives_the_same_runs(grid, cluster):
     assert places == [{"launcher": "ray", "ray_node_id": node}] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_command_leaves_a_checkpoint_and_no_process(grid, until, number):
     command = grid.start(*LONG, RAY, "sweep.dir=x")
