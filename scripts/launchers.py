@@ -29,9 +29,16 @@ from slurm_node import SlurmNode
 from runner.tracking import read_metrics
 from runner.training.checkpoint import CheckpointStore
 
-GRID = ("data=mnist5k", "run.epochs=2", "algorithm=resl,ttv2,sgd", "run.seed=1,2")
-ONE = ("data=mnist5k", "run.epochs=20", "checkpoint.every_minutes=0.01", "run.seed=1")
-SEARCH = ("sweep=search", "run.epochs=2", "data.train_limit=1000", "hydra.sweeper.n_trials=12")
+GRID = ("data=mnist5k", "data.train_limit=400", "run.epochs=2", "algorithm=resl,ttv2,sgd")
+SEEDS = "run.seed=1,2"
+ONE = ("data=mnist5k", "data.train_limit=1000", "run.epochs=12", "run.seed=1")
+SEARCH = (
+    "sweep=search",
+    "data.train_limit=500",
+    "run.epochs=2",
+    "hydra.sweeper.n_trials=12",
+    "hydra/launcher=joblib",
+)
 
 
 class Commands:
@@ -102,7 +109,7 @@ def grid(commands: Commands) -> bool:
     """Six runs through four launchers."""
     good = True
     for launcher in ("basic", "joblib", "slurm", "ray"):
-        seconds = commands.run(*GRID, f"hydra/launcher={launcher}", f"sweep.dir={launcher}")
+        seconds = commands.run(*GRID, SEEDS, f"hydra/launcher={launcher}", f"sweep.dir={launcher}")
         same = commands.same("basic", launcher)
         good &= same and len(commands.summaries(launcher)) == 6
         print(f"{launcher}: 6 runs, {seconds:.1f} s, as from basic: {same}")
@@ -117,7 +124,7 @@ def preempt(commands: Commands) -> bool:
     assert commands.node is not None
     commands.run(*ONE, "sweep.dir=undisturbed")
     process = commands.start(*ONE, "hydra/launcher=slurm", "sweep.dir=preempted")
-    for epoch in (3, 10):
+    for epoch in (3, 8):
         _wait(lambda epoch=epoch: _epoch(commands, "preempted") >= epoch, process)
         words = ("--partition=urgent", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
         print("urgent job:", commands.node.command("sbatch", *words).strip())
