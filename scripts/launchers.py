@@ -164,7 +164,8 @@ def _study(folder: Path) -> dict[str, Any]:
 
 
 def _epoch(commands: Commands, sweep_dir: str) -> int:
-    return max((lines[-1]["epoch"] for lines in commands.metrics(sweep_dir).values()), default=0)
+    lines = [line for found in commands.metrics(sweep_dir).values() for line in found]
+    return max((line["epoch"] for line in lines), default=0)
 
 
 def _wait(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -146,8 +146,7 @@ class Composer:
         A sweeper other than Hydra's basic one chooses its jobs while it runs. Then each end of
         an interval and each value of a choice is checked, one at a time.
         """
-        parsed = self._parse_all(complete_overrides(overrides))
-        parsed = [*self._sweeper_params(parsed), *parsed]
+        parsed = self._swept(overrides)
         basic = self._basic(parsed)
         check_sweeps(parsed, basic)
         jobs = all_jobs(parsed) if basic else sample_jobs(parsed)
@@ -172,8 +171,7 @@ class Composer:
 
     def space(self, overrides: list[str]) -> dict[str, str]:
         """What a search varies: the values that are typed or preset, by key."""
-        parsed = self._parse_all(complete_overrides(overrides))
-        parsed = [*self._sweeper_params(parsed), *parsed]
+        parsed = self._swept(overrides)
         pairs = (_input(item).partition("=") for item in parsed if item.is_sweep_override())
         return {key.lstrip("+"): value for key, _, value in pairs}
 
@@ -297,6 +295,12 @@ class Composer:
             return finish(values, overrides)
         except ConfigError as error:
             raise _as_typed(error, settings) from None
+
+    def _swept(self, overrides: list[str]) -> list[Override]:
+        """What is preset and what is typed; the last one of a key counts, as in Hydra's sweeper."""
+        parsed = self._parse_all(complete_overrides(overrides))
+        parsed = [*self._sweeper_params(parsed), *parsed]
+        return list({item.get_key_element(): item for item in parsed}.values())
 
     def _basic(self, parsed: Sequence[Override]) -> bool:
         target = self._base(parsed)[1].sweeper.get("_target_", "")

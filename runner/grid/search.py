@@ -180,7 +180,9 @@ class OptunaSweeper(Sweeper):
         named = {item.key_or_group for item in typed}
         preset = [f"{key}={value}" for key, value in self._params.items() if key not in named]
         fixed, space = [], {}
-        for item in [*parser.parse_overrides(preset), *typed]:
+        # The last one of a key counts, as in Hydra's own sweeper.
+        every = {i.get_key_element(): i for i in [*parser.parse_overrides(preset), *typed]}
+        for item in every.values():
             if item.is_sweep_override():
                 space[item.get_key_element()] = distribution_of(item)
             else:

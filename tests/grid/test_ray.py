@@ -49,7 +49,7 @@ def cluster(grid, tmp_path_factory):
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     options = ("--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block")
     head = subprocess.Popen(
-        [*ray, "start", "--head", f"--port={port}", "--node-ip-address=127.0.0.1", *options],
+        [*ray, "start", "--head", f"--port={port}", *options],
         env=grid.env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

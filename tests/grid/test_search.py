@@ -37,7 +37,8 @@ def trials(grid, sweep_dir: str) -> list[dict]:
 def test_a_killed_search_ends_as_an_undisturbed_one(grid, until):
     wanted = (*SEARCH, "hydra.sweeper.n_trials=3")
     command = grid.start(*wanted, "sweep.dir=x")
-    until(lambda: len(grid.records("x")) == 2)
+    until(lambda: command.poll() is not None or len(grid.records("x")) == 2)
+    assert command.poll() is None, command.communicate()
     os.killpg(command.pid, signal.SIGKILL)
     command.communicate()
     until(lambda: not grid.processes())
@@ -98,7 +99,8 @@ def test_a_search_that_can_not_be_is_one_line(grid, overrides, message):
 
 def test_two_commands_do_not_share_a_search(grid, until):
     command = grid.start(*SEARCH, "run.epochs=500", "data.how=not", "sweep.dir=x")
-    until(lambda: grid.records("x"))
+    until(lambda: command.poll() is not None or grid.records("x"))
+    assert command.poll() is None, command.communicate()
     second = grid(*SEARCH, "run.epochs=500", "data.how=not", "sweep.dir=x")
     assert second.returncode == 2
     assert "another command is at this search" in second.stderr
