@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,6 +22,7 @@ from runner.errors import UserError
 from runner.threads import thread_variables
 
 if TYPE_CHECKING:
+    from hydra.conf import HydraConf
     from omegaconf import DictConfig
 
     from runner.config.schema import Config
@@ -142,11 +143,13 @@ class Plan:
         configs: the jobs; of a search only examples.
         complete: whether these are all jobs, and in this order.
         hydra: Hydra's own part of the configuration.
+        space: what a search varies, by key.
     """
 
     configs: list[Config]
     complete: bool
     hydra: DictConfig
+    space: dict[str, str] = field(default_factory=dict)
 
 
 def check_jobs(args: argparse.Namespace) -> Plan:
@@ -164,7 +167,8 @@ def check_jobs(args: argparse.Namespace) -> Plan:
     if not args.multirun:
         return Plan([composer.one(args.overrides)], True, composer.hydra(args.overrides))
     configs, complete = composer.grid(args.overrides)
-    return Plan(configs, complete, composer.hydra(args.overrides))
+    space = {} if complete else composer.space(args.overrides)
+    return Plan(configs, complete, composer.hydra(args.overrides), space)
 
 
 def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -202,14 +206,22 @@ def _single(args: argparse.Namespace, plan: Plan) -> int:
 
 def _grid(args: argparse.Namespace, plan: Plan) -> int:
     from runner.config.compose import complete_overrides
-    from runner.grid.launchers import launcher_overrides
+    from runner.grid.launchers import launcher_overrides, quoted, sweeper_overrides
     from runner.grid.master import Grid
+    from runner.grid.plugins import register_plugins
+    from runner.grid.refused import EXIT_REFUSED
 
     overrides = complete_overrides(args.overrides)
     overrides += launcher_overrides(plan.hydra, plan.configs)
+    overrides += sweeper_overrides(plan.hydra, plan.configs, plan.space)
+    register_plugins(plan.hydra)
     sweep_dir = Path(plan.configs[0].sweep.dir).expanduser()
     with Grid(plan.configs if plan.complete else None, sweep_dir, args.overrides) as grid:
-        status = _hydra(args, overrides)
+        # Hydra's record of the command; the workers find the grid's ledger by it.
+        status = _hydra(args, [*overrides, f"hydra.sweep.dir={quoted(str(grid.folder))}"])
+    if status == EXIT_REFUSED:
+        grid.discard()
+        return status
     return grid.report() or status
 
 
@@ -242,11 +254,9 @@ def run_one(values: DictConfig) -> float | None:
 
     hydra = HydraConfig.get()
     try:
-        config = finish(values, list(hydra.overrides.task))
         if hydra.mode == RunMode.MULTIRUN:
-            from runner.grid.worker import run_grid_job
-
-            return run_grid_job(config, int(hydra.job.num))
+            return _run_of_grid(values, hydra)
+        config = finish(values, list(hydra.overrides.task))
         from runner.job import run_job
 
         result = run_job(config)
@@ -262,3 +272,15 @@ def run_one(values: DictConfig) -> float | None:
         print(f"warmtile: {one_line(result.message)}", file=sys.stderr)
     _exit_codes.append(result.exit_code)
     return result.metric
+
+
+def _run_of_grid(values: DictConfig, hydra: HydraConf) -> float | None:
+    from runner.config.compose import finish
+    from runner.grid.ledger import Ledger
+    from runner.grid.plugins import launcher_name
+    from runner.grid.worker import run_grid_job
+
+    ledger = Ledger(Path(str(hydra.sweep.dir)))
+    os.chdir(ledger.cwd())  # a worker may have been started elsewhere
+    config = finish(values, list(hydra.overrides.task))
+    return run_grid_job(config, int(hydra.job.num), ledger, launcher_name(hydra.launcher))

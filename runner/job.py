@@ -18,7 +18,7 @@ from runner.config.errors import one_line
 from runner.config.schema import Config
 from runner.config.values import config_to_dict
 from runner.errors import UserError
-from runner.provenance import git_commit, machine, peak_memory_mb, versions
+from runner.provenance import git_commit, machine, peak_memory_mb, place, versions
 from runner.tracking import JsonLines, ProgressDisplay, RunFolder, RunInfo, Trackers, read_metrics
 from runner.tracking.progress import ScreenHandler
 
@@ -303,6 +303,7 @@ def _summary(
         "versions": versions(),
         "git_commit": git_commit(),
         "machine": machine(),
+        "place": place(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -22,6 +23,36 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, str]:
     """Name and processor of this machine; bits are the same on one processor model only."""
     return {"host": platform.node(), "platform": platform.platform(), "cpu": _cpu_model()}
+
+
+LAUNCHER = "WARMTILE_LAUNCHER"
+"""Environment variable with the name of the launcher that a grid's job runs under."""
+RAY_NODE = "WARMTILE_RAY_NODE_ID"
+"""Environment variable with the id of the Ray node that a grid's job runs on."""
+
+_PLACE = {
+    "launcher": LAUNCHER,
+    "ray_node_id": RAY_NODE,
+    "slurm_job_id": "SLURM_JOB_ID",
+    "slurm_array_job_id": "SLURM_ARRAY_JOB_ID",
+    "slurm_array_task_id": "SLURM_ARRAY_TASK_ID",
+    "slurm_node": "SLURMD_NODENAME",
+    "slurm_partition": "SLURM_JOB_PARTITION",
+    "slurm_restarts": "SLURM_RESTART_COUNT",
+}
+
+
+def place() -> dict[str, str | int]:
+    """What brought this process to its machine: the launcher of its grid, Slurm's job, Ray's node.
+
+    Returns:
+        names as in summary.json; empty for a run started by hand. ``slurm_restarts`` counts how
+        often Slurm has started the job again.
+    """
+    found: dict[str, str | int] = {k: os.environ[v] for k, v in _PLACE.items() if v in os.environ}
+    if "slurm_job_id" in found:
+        found["slurm_restarts"] = int(found.get("slurm_restarts", 0))
+    return found
 
 
 def peak_memory_mb() -> float:

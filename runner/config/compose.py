@@ -26,7 +26,15 @@ from yaml import YAMLError
 
 from runner.config.check import check_value, config_from_values, foreign_key
 from runner.config.errors import NO_VALUE, ConfigError, nearest, one_line
+from runner.config.extras import (
+    SEARCHES,
+    check_extra,
+    check_extras,
+    check_search,
+    register_sweeper,
+)
 from runner.config.folders import conf_dir
+from runner.config.hydra_keys import check_plugin_keys, is_plugin_key
 from runner.config.keyset import key_named, key_paths, sections, split_optional, unknown_key
 from runner.config.own_parts import default_values, own_parts
 from runner.config.paths import check_paths
@@ -107,6 +115,7 @@ class Composer:
             search_path.prepend("command-line", f"file://{folder}", anchor=schema)
         for folder in _search_path_override(overrides):
             search_path.prepend("hydra.searchpath", folder, anchor=schema)
+        register_sweeper()
         self._name = config_name
         self._loader = ConfigLoaderImpl(config_search_path=search_path)
         self._parser = OverridesParser.create(config_loader=self._loader)
@@ -137,8 +146,7 @@ class Composer:
         A sweeper other than Hydra's basic one chooses its jobs while it runs. Then each end of
         an interval and each value of a choice is checked, one at a time.
         """
-        parsed = self._parse_all(complete_overrides(overrides))
-        parsed = [*self._sweeper_params(parsed), *parsed]
+        parsed = self._swept(overrides)
         basic = self._basic(parsed)
         check_sweeps(parsed, basic)
         jobs = all_jobs(parsed) if basic else sample_jobs(parsed)
@@ -154,7 +162,18 @@ class Composer:
                     f"jobs {other} and {number} of the grid would share this folder",
                 )
             configs.append(config)
+        sweeper = self._base(parsed)[1].sweeper
+        if sweeper.get("_target_") == SEARCHES:
+            searched = sum(item.is_sweep_override() for item in parsed)
+            for config in configs:
+                check_search(sweeper, searched, config.data.val_fraction)
         return configs, basic
+
+    def space(self, overrides: list[str]) -> dict[str, str]:
+        """What a search varies: the values that are typed or preset, by key."""
+        parsed = self._swept(overrides)
+        pairs = (_input(item).partition("=") for item in parsed if item.is_sweep_override())
+        return {key.lstrip("+"): value for key, _, value in pairs}
 
     def multirun_mode(self, overrides: list[str]) -> bool:
         """Whether `overrides` or the YAML ask for a grid by ``hydra.mode``."""
@@ -213,6 +232,7 @@ class Composer:
         for choice in _values(item):
             if choice is None and group in _PRESETS:
                 continue
+            check_extra(group, choice)
             if not isinstance(choice, str) or choice not in options:
                 raise ConfigError(
                     typed,
@@ -239,14 +259,21 @@ class Composer:
         chosen = tuple(
             _input(item) for item in parsed if self._is_group(item) and not item.is_sweep_override()
         )
+        plugin_keys = [item for item in parsed if is_plugin_key(item)]
         if chosen not in self._bases:
+            if plugin_keys:
+                others = [item for item in parsed if not is_plugin_key(item)]
+                check_plugin_keys(plugin_keys, self._base(others)[1])
             try:
                 base = self._loader.load_configuration(
                     self._name, list(chosen), RunMode.RUN, from_shell=False
                 )
             except _HYDRA_ERRORS as error:
+                if "'hydra/launcher/ray'" in str(error):
+                    check_extra("hydra/launcher", "ray")
                 raise _composition_error(chosen, error) from None
             hydra = base.hydra
+            check_extras(hydra.runtime.choices)
             with open_dict(base):
                 del base["hydra"]
             OmegaConf.set_struct(base, False)
@@ -268,6 +295,12 @@ class Composer:
             return finish(values, overrides)
         except ConfigError as error:
             raise _as_typed(error, settings) from None
+
+    def _swept(self, overrides: list[str]) -> list[Override]:
+        """What is preset and what is typed; the last one of a key counts, as in Hydra's sweeper."""
+        parsed = self._parse_all(complete_overrides(overrides))
+        parsed = [*self._sweeper_params(parsed), *parsed]
+        return list({item.get_key_element(): item for item in parsed}.values())
 
     def _basic(self, parsed: Sequence[Override]) -> bool:
         target = self._base(parsed)[1].sweeper.get("_target_", "")

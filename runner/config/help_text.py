@@ -35,9 +35,11 @@ def _groups() -> str:
     own = own_parts()
     rows = []
     for folder in sorted(Path(conf_dir()).iterdir()):
-        if folder.is_dir():
+        if folder.is_dir() and folder.name != "hydra":
             names = [path.stem for path in folder.glob("*.yaml")] + list(own.get(folder.name, ()))
             rows.append((folder.name, ", ".join(sorted(names))))
+    rows.append(("hydra/launcher", "basic, joblib, ray, slurm (docs/clusters.md)"))
+    rows.append(("hydra/sweeper", "basic, optuna"))
     return "Groups (group=option)\n" + _table(rows)
 
 

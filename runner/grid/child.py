@@ -24,15 +24,19 @@ from runner.config import Config, config_from_dict, config_to_dict
 from runner.config.errors import one_line
 from runner.errors import UserError
 from runner.job import EXIT_CODES, JobResult, run_job
+from runner.provenance import place
 from runner.threads import thread_variables
 from runner.tracking import RunFolder
 from runner.tracking.run_folder import at_work, read_summary
+from runner.training.signals import StopSignals
 
 _POLL_S = 0.2
 _LOCK_PATIENCE_S = 60.0
 
 
-def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
+def run_in_child(
+    cfg: Config, stop: Callable[[], bool], cwd: Path, place: dict[str, str] | None = None
+) -> JobResult:
     """Train in a child process and wait for it.
 
     A child that dies (killed, out of memory, a crash in compiled code) is recorded as failed in
@@ -43,6 +47,7 @@ def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
         stop: asked several times a second; when it says True, the child is asked to write a
             checkpoint and end.
         cwd: working folder.
+        place: environment variables that say where the job runs (`runner.provenance.place`).
     """
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -51,7 +56,7 @@ def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
             stdout=subprocess.PIPE,
             stderr=said,
             cwd=cwd,
-            env=os.environ | thread_variables(cfg.run.threads),
+            env=os.environ | thread_variables(cfg.run.threads) | (place or {}),
             # Ctrl-C must reach the child once, from here: a second signal would end it at once.
             start_new_session=True,
         )
@@ -70,11 +75,17 @@ def run_in_child(cfg: Config, stop: Callable[[], bool], cwd: Path) -> JobResult:
             process.terminate()
             process.wait()
             raise
-        with process.stdin, process.stdout:
+        with process.stdout:
             answer = process.stdout.read()
+        with contextlib.suppress(BrokenPipeError):  # it died before it had read its job
+            process.stdin.close()
         result = _result(answer, cfg)
         if result is not None:
             return result
+        if not stopping and -process.returncode in StopSignals.CAUGHT:
+            # Slurm signals every process of a job; the child may be the first to notice.
+            time.sleep(_POLL_S)
+            stopping = stop()
         if stopping:
             message = "stopped before its training began"
             return JobResult("interrupted", 128 + signal.SIGTERM, Path(cfg.run.dir), message)
@@ -134,8 +145,9 @@ def main() -> int:
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     cfg = config_from_dict(json.loads(sys.stdin.readline()))
+    StopSignals.repeats_end = False
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    _wait_for_lock(Path(cfg.run.dir))
+    _wait_for_lock(Path(cfg.run.dir), forever="slurm_job_id" in place())
     from rich.console import Console
 
     with open(os.devnull, "w") as nowhere:  # run.log has all that is said
@@ -158,10 +170,14 @@ def _end_with_the_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _wait_for_lock(run_dir: Path) -> None:
-    """A child of a grid that was killed a moment ago may still be writing its checkpoint."""
+def _wait_for_lock(run_dir: Path, forever: bool) -> None:
+    """A child of a grid that was killed a moment ago may still be writing its checkpoint.
+
+    Slurm's jobs outlive the command that submitted them: the same job of another command waits
+    until the first one has finished, and has then nothing left to do.
+    """
     until = time.monotonic() + _LOCK_PATIENCE_S
-    while at_work(run_dir) and time.monotonic() < until:
+    while at_work(run_dir) and (forever or time.monotonic() < until):
         time.sleep(_POLL_S)
 
 

@@ -6,10 +6,12 @@ different processes on different machines; a folder beside the runs is what they
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 import uuid
@@ -19,9 +21,6 @@ from pathlib import Path
 
 from runner.errors import UserError
 from runner.files import is_locked, write_atomic
-
-VARIABLE = "WARMTILE_GRID"
-"""Environment variable with the ledger's folder; ``conf/config.yaml`` names it too."""
 
 _FOLDER = ".grids"
 
@@ -33,8 +32,9 @@ class JobRecord:
     Args:
         number: of the job in its grid, from 0.
         run_dir: run folder.
-        state: ``running``, ``skipped`` (finished by an earlier command), or how the job ended:
-            finished, failed, diverged, interrupted, refused.
+        state: ``running``, ``requeued`` (Slurm will start it again), ``skipped`` (finished by an
+            earlier command), or how the job ended: finished, failed, diverged, interrupted,
+            refused.
         message: what went wrong, in one line.
         started: seconds since 1970.
         ended: seconds since 1970; None while it runs.
@@ -93,11 +93,6 @@ class Ledger:
         fcntl.flock(ledger._lock, fcntl.LOCK_EX)
         return ledger
 
-    @classmethod
-    def of_this_job(cls) -> Ledger:
-        """The ledger of the grid that this process works for."""
-        return cls(Path(os.environ[VARIABLE]))
-
     def write(self, record: JobRecord) -> None:
         """Put down the state of a job."""
         content = json.dumps(asdict(record)).encode()
@@ -128,6 +123,13 @@ class Ledger:
     def orphaned(self) -> bool:
         """Whether the command that started the grid has ended: the kernel frees its lock."""
         return not is_locked(self.folder / "lock")
+
+    def discard(self) -> None:
+        """Remove a record in which nothing has been put down."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder.parent, self.folder.parent.parent):
+            with contextlib.suppress(OSError):  # it holds something
+                folder.rmdir()
 
     def close(self) -> None:
         """Let go of the lock; only for the command that made the ledger."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from runner.config import Config
-from runner.grid.ledger import VARIABLE, Ledger
+from runner.grid.ledger import Ledger
 from runner.grid.overview import Overview
 
 EXIT_FAILED = 1
@@ -48,7 +47,6 @@ class Grid:
         self._signal: signal.Signals | None = None
 
     def __enter__(self) -> Grid:
-        os.environ[VARIABLE] = str(self._ledger.folder)
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._stop)
         self._overview.__enter__()
@@ -58,7 +56,15 @@ class Grid:
         self._overview.__exit__()
         self._restore()
         self._ledger.close()
-        del os.environ[VARIABLE]
+
+    @property
+    def folder(self) -> Path:
+        """The ledger's, absolute."""
+        return self._ledger.folder
+
+    def discard(self) -> None:
+        """Leave no trace of a grid whose launcher refused it."""
+        self._ledger.discard()
 
     def report(self) -> int:
         """Say how the grid ended.

@@ -29,6 +29,7 @@ _STYLES = {
     "skipped": "dim",
     "waiting": "dim",
     "interrupted": "yellow",
+    "requeued": "yellow",
 }
 
 

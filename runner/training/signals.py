@@ -19,6 +19,9 @@ class StopSignals:
     """
 
     CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+    repeats_end = True
+    """Whether a second signal ends the process. False in the child of a grid: there the same wish
+    may come by two ways, from Slurm and from the parent, and the parent can still kill."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -39,12 +42,15 @@ class StopSignals:
             self._requeue(int(signal.SIGUSR2), None)
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        if self.received is None or self.repeats_end:
+            self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.received = signal.Signals(number)
-        self._restore()
+        if self.received is None:
+            self.received = signal.Signals(number)
+        if self.repeats_end:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

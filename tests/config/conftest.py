@@ -55,9 +55,10 @@ class Jobs:
     metric: float | None = None
     error: BaseException | None = None
 
-    def run_grid_job(self, config: Config, number: int) -> None:
+    def run_grid_job(self, config: Config, number: int, ledger: Ledger, launcher: str) -> None:
+        assert launcher == "basic"
         self.seen.append(config)
-        Ledger.of_this_job().write(JobRecord(number, config.run.dir, "finished"))
+        ledger.write(JobRecord(number, config.run.dir, "finished"))
 
     def run_job(self, config: Config) -> Jobs:
         self.seen.append(config)
