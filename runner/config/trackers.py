@@ -3,8 +3,10 @@
 # ruff: noqa: RUF009  (`key` makes a dataclass field, which ruff can not see)
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -79,7 +81,8 @@ def _logged_in() -> bool:
     """Whether W&B finds a key. It alone knows all the places; asked only for wandb.mode=online."""
     import wandb
 
-    try:
-        return bool(wandb.login(prompt=False, verify=False))
-    except wandb.Error:
-        return False
+    with contextlib.redirect_stderr(io.StringIO()):  # it says where it found the key
+        try:
+            return bool(wandb.login(prompt=False, verify=False))
+        except wandb.Error:
+            return False

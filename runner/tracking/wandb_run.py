@@ -7,10 +7,12 @@ import json
 import logging
 import secrets
 import shutil
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.config.errors import one_line
 from runner.config.schema import Config, ReslConfig, WandbConfig, is_pulsed
 from runner.config.values import config_from_dict, config_hash
 from runner.files import write_atomic
@@ -48,6 +50,7 @@ class Wandb(Tracker):
         self._settings = settings
         self._run: wandb.Run | None = None
         self._run_dir = Path()
+        self._histograms: tuple[int, dict[str, Any]] = (-1, {})
 
     def start(self, info: RunInfo) -> None:
         """Open the W&B run, or the next sitting of it."""
@@ -62,20 +65,20 @@ class Wandb(Tracker):
                 self.epoch(line)
 
     def histograms(self, epoch: int, found: Mapping[str, Histogram]) -> None:
-        """Put the histograms into the row of the epoch."""
+        """Keep the histograms for the row of the epoch."""
         import wandb
 
-        assert self._run is not None
-        row = {
+        self._histograms = epoch, {
             name: wandb.Histogram(np_histogram=(each.counts, each.edges))
             for name, each in found.items()
         }
-        self._run.log(row, step=epoch, commit=False)
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """Log the row of the epoch."""
         assert self._run is not None
-        self._run.log(scalars(metrics), step=metrics["epoch"], commit=True)
+        epoch, histograms = self._histograms
+        more = histograms if epoch == metrics["epoch"] else {}
+        self._run.log({**scalars(metrics), **more}, step=metrics["epoch"], commit=True)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write summary and artifact; a run that did not finish is marked as failed there."""
@@ -111,9 +114,11 @@ class Wandb(Tracker):
                 return self._init(info, run_id, mode)
             except wandb.Error as error:
                 log.warning(
-                    "W&B can not be reached (%s): this sitting is recorded offline, for `wandb sync`",
-                    error,
+                    "W&B can not be reached: this sitting is recorded offline, for `wandb sync`: %s",
+                    textwrap.shorten(one_line(str(error)), 200, placeholder=" ..."),
                 )
+                # The service keeps the run's id for the attempt that failed.
+                wandb.teardown()
         return self._init(info, run_id, "offline")
 
     def _init(self, info: RunInfo, run_id: str, mode: str) -> wandb.Run:
