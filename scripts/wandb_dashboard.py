@@ -155,9 +155,7 @@ def _sections() -> list[ws.Section]:
                         wr.ParallelCoordinatesPlotColumn(wr.Config("algorithm.name")),
                         wr.ParallelCoordinatesPlotColumn(wr.Config("device.n_states")),
                         wr.ParallelCoordinatesPlotColumn(wr.Config("run.seed")),
-                        wr.ParallelCoordinatesPlotColumn(
-                            wr.SummaryMetric("final/test/accuracy")
-                        ),
+                        wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("final/test/accuracy")),
                     ],
                 ),
             ],

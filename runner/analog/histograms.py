@@ -18,10 +18,10 @@ _POSITION_EDGES = np.linspace(0.0, 1.0, 21)
 def tile_histograms(model: nn.Module) -> dict[str, Histogram]:
     """Histograms of every device of every pulsed tile, and of all of them.
 
-    For each device two over its cross-points: ``tiles/<layer>/device<i>/conductance``, the weight in
-    the device's own units (w_min to w_max), and ``.../position``, where the weight stands between
-    the cross-point's own bounds, 0 to 1 (what a read shows beyond them, by write noise, counts at
-    the bound): its first and last bin are the cross-points at a bound.
+    For each device two over its cross-points: ``tiles/<layer>/device<i>/conductance``, the weight
+    in the device's own units (w_min to w_max), and ``.../position``, where the weight stands
+    between the cross-point's own bounds, 0 to 1 (what a read shows beyond them, by write noise,
+    counts at the bound): its first and last bin are the cross-points at a bound.
 
     Over all devices of all tiles, an entry each: ``tiles/share_at_bound`` and
     ``tiles/pulses_per_cross_point``, the writes so far. Pulses are counted for each device, not for

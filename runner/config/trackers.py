@@ -1,6 +1,5 @@
 """Where the metrics of a run go beside its folder, and whether that can be had."""
 
-# ruff: noqa: RUF009  (`key` makes a dataclass field, which ruff can not see)
 from __future__ import annotations
 
 import contextlib

@@ -154,7 +154,7 @@ class Ledger:
 
 
 def grid_name() -> str | None:
-    """Name of the grid that this process does a job of; None if it does not, or none can be read."""
+    """Name of the grid that this process does a job of; None if of none that can be read."""
     if VARIABLE not in os.environ:
         return None
     with contextlib.suppress(OSError, ValueError, KeyError):

@@ -33,7 +33,9 @@ class TensorBoard(Tracker):
         folder = info.run_dir / FOLDER
         first_time = not any(folder.glob("events.*"))
         done = info.finished_epochs
-        writer = self._writer = SummaryWriter(str(folder), purge_step=0 if done is None else done + 1)
+        writer = self._writer = SummaryWriter(
+            str(folder), purge_step=0 if done is None else done + 1
+        )
         text = yaml.safe_dump(dict(info.config), sort_keys=False)
         writer.add_text("config", f"```yaml\n{text}```", 0)
         if done is not None and first_time:

@@ -68,10 +68,13 @@ class Wandb(Tracker):
         """Keep the histograms for the row of the epoch."""
         import wandb
 
-        self._histograms = epoch, {
-            name: wandb.Histogram(np_histogram=(each.counts, each.edges))
-            for name, each in found.items()
-        }
+        self._histograms = (
+            epoch,
+            {
+                name: wandb.Histogram(np_histogram=(each.counts, each.edges))
+                for name, each in found.items()
+            },
+        )
 
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """Log the row of the epoch."""
@@ -114,7 +117,7 @@ class Wandb(Tracker):
                 return self._init(info, run_id, mode)
             except wandb.Error as error:
                 log.warning(
-                    "W&B can not be reached: this sitting is recorded offline, for `wandb sync`: %s",
+                    "W&B can not be reached, this sitting is recorded offline for `wandb sync`: %s",
                     textwrap.shorten(one_line(str(error)), 200, placeholder=" ..."),
                 )
                 # The service keeps the run's id for the attempt that failed.
