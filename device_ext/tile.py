@@ -299,6 +299,16 @@ class KeyedAnalogTile(AnalogTile):
             DeviceTelemetry(*row) for row in zip(weights, shares, transfers, pulses, strict=True)
         ]
 
+    def bounds(self) -> list[tuple[Tensor, Tensor] | None]:
+        """Return the lower and upper bound of each cross-point, [out, in], device by device.
+
+        In the device's own units; None for a device without bounds.
+        """
+        return [
+            None if pair is None else (torch.from_numpy(pair[0]), torch.from_numpy(pair[1]))
+            for pair in _core.bounds(self.tile)
+        ]
+
     def get_exact_state(self) -> dict[str, Tensor]:
         """Return everything that training changes inside the tile, as plain tensors.
 

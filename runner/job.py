@@ -18,8 +18,10 @@ from runner.config.errors import one_line
 from runner.config.schema import Config
 from runner.config.values import config_to_dict
 from runner.errors import UserError
+from runner.grid.ledger import grid_name
 from runner.provenance import git_commit, machine, peak_memory_mb, place, versions
 from runner.tracking import JsonLines, ProgressDisplay, RunFolder, RunInfo, Trackers, read_metrics
+from runner.tracking.choice import chosen_trackers
 from runner.tracking.progress import ScreenHandler
 
 if TYPE_CHECKING:
@@ -103,7 +105,9 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     stack.callback(folder.close)
     # Another job may have been at work there until the lock was ours.
     loaded = find_checkpoint(cfg, store)
-    trackers = Trackers(JsonLines(folder.metrics), [ProgressDisplay(console)])
+    trackers = Trackers(
+        JsonLines(folder.metrics), [ProgressDisplay(console), *chosen_trackers(cfg)]
+    )
     parts = _assemble(cfg, data, built, trackers, store)
     position = _restore(parts, loaded)
     folder.start_log()
@@ -140,6 +144,7 @@ def _train(
         n_batches=n_batches(len(parts.data.train), cfg.data.batch_size),
         epochs=cfg.run.epochs,
         finished_epochs=None if fresh else at.epoch,
+        grid=grid_name(),
     )
     status, message, code = "finished", None, None
     try:
@@ -164,18 +169,21 @@ def _train(
     except Exception as error:
         status, message = "failed", _describe(error)
         log.debug("the run failed", exc_info=True)
-    finally:
-        # Also on a second Ctrl-C, which comes through as KeyboardInterrupt.
-        gc.unfreeze()
+    except BaseException:  # a second Ctrl-C
         parts.trackers.close()
-    summary = _summary(parts, at, folder, built, status, message, started)
+        raise
+    finally:
+        gc.unfreeze()
     try:
-        folder.write_summary(summary)
-        if status == "finished":
+        summary = _summary(parts, at, folder, built, status, message, started)
+        try:
+            folder.write_summary(summary)
+            _draw(folder)
             parts.trackers.finish(summary)
-        _draw(folder)
-    except OSError as error:
-        status, message = "failed", message or _describe(error)
+        except OSError as error:
+            status, message = "failed", message or _describe(error)
+    finally:
+        parts.trackers.close()
     if message is None:
         log.info("%s: %s", folder.path, _headline(summary))
     else:
@@ -202,7 +210,7 @@ def _build_model(cfg: Config, data: Dataset) -> AnalogModel:
 def _assemble(
     cfg: Config, data: Dataset, built: AnalogModel, trackers: Trackers, store: CheckpointStore
 ) -> Parts:
-    from runner.analog import read_tiles, set_tile_states, tile_states
+    from runner.analog import read_tiles, set_tile_states, tile_histograms, tile_states
     from runner.training.loop import Parts
     from runner.training.plateau import make_rule
     from runner.training.saver import Saver
@@ -228,6 +236,7 @@ def _assemble(
         optimizer=built.optimizer,
         warm_start=warm_start,
         read_tiles=lambda: read_tiles(built.model),
+        tile_histograms=lambda: tile_histograms(built.model),
         trackers=trackers,
         saver=saver,
         signals=StopSignals(),

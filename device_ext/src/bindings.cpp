@@ -104,6 +104,19 @@ void declareState(py::module_ &m) {
     }
     return weights;
   });
+  m.def("bounds", [](Tile &tile) {
+    py::list bounds;
+    for (const auto &view : warmtile::deviceViews(tile)) {
+      auto *pulsed = dynamic_cast<RPU::PulsedRPUDevice<float> *>(view.device);
+      if (pulsed == nullptr) {
+        bounds.append(py::none());
+      } else {
+        const auto *lower = pulsed->getMinBound()[0], *upper = pulsed->getMaxBound()[0];
+        bounds.append(py::make_tuple(copied(tile, lower), copied(tile, upper)));
+      }
+    }
+    return bounds;
+  });
   m.def("share_at_bound", [](Tile &tile) {
     std::vector<double> shares;
     for (const auto &view : warmtile::deviceViews(tile)) {

@@ -40,6 +40,7 @@ from runner.config.own_parts import default_values, own_parts
 from runner.config.paths import check_paths
 from runner.config.schema import Config
 from runner.config.sweep import all_jobs, check_sweeps, sample_jobs
+from runner.config.trackers import check_trackers
 from runner.config.values import resolve_run_dir
 
 _PRESETS = ("experiment", "debug", "sweep")
@@ -326,6 +327,7 @@ def finish(values: DictConfig, overrides: Sequence[str]) -> Config:
     assert isinstance(plain, dict)
     config = resolve_run_dir(config_from_values(plain, typed_paths(overrides)))  # type: ignore[arg-type]
     check_paths(config)
+    check_trackers(config)
     return config
 
 

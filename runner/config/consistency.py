@@ -14,9 +14,6 @@ from runner.config.schema import (
     is_pulsed,
 )
 
-TRACKERS: tuple[str, ...] = ()
-"""Names allowed in `tracking`."""
-
 # Training images of a data set; an image folder tells when it is read.
 _TRAIN_IMAGES = {
     "mnist": 60_000,
@@ -289,15 +286,5 @@ def _check_periods(config: Config) -> None:
 
 
 def _check_tracking(config: Config) -> None:
-    for name in config.tracking:
-        if name not in TRACKERS:
-            raise ConfigError(
-                "tracking",
-                config.tracking,
-                f"there is no tracker {name} in this version; metrics.jsonl is always written"
-                if not TRACKERS
-                else f"there is no tracker {name}; there are {', '.join(TRACKERS)}",
-                "[]" if not TRACKERS else nearest(name, TRACKERS),
-            )
     if len(set(config.tracking)) < len(config.tracking):
         raise ConfigError("tracking", config.tracking, "names a tracker twice")

@@ -31,7 +31,17 @@ def check_paths(config: Config) -> None:
         )
     if config.data.name in _NEEDS_ROOT:
         _check_data_root(config.data)
+    if "wandb" in config.tracking and config.wandb.dir is not None:
+        _check_wandb_dir(config.wandb.dir)
     _check_init_from(config.model.init_from)
+
+
+def _check_wandb_dir(value: str) -> None:
+    try:
+        folder = Path(value).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError("wandb.dir", value, str(error)) from None
+    _check_folder("wandb.dir", value, folder)
 
 
 def _check_init_from(value: str | None) -> None:

@@ -44,6 +44,7 @@ from runner.config.hardware import (
 )
 from runner.config.keys import key
 from runner.config.networks import LeNet5Config, ModelConfig, NetworkConfig, ResNetConfig
+from runner.config.trackers import TRACKERS, WandbConfig
 
 __all__ = [
     "DIGITAL_ALGORITHMS",
@@ -78,6 +79,7 @@ __all__ = [
     "TTv4Config",
     "TransferConfig",
     "UpdateConfig",
+    "WandbConfig",
     "WarmStartConfig",
     "is_pulsed",
 ]
@@ -292,8 +294,12 @@ class Config:
     checkpoint: CheckpointConfig = key(CheckpointConfig, "Checkpoints.")
     run: RunConfig = key(RunConfig, "The run.")
     sweep: SweepConfig = key(SweepConfig, "Grids.")
+    wandb: WandbConfig = key(WandbConfig, "Weights & Biases.")
     tracking: tuple[str, ...] = key(
-        (), "Trackers beside the metrics.jsonl of every run; none exist yet.", choices=()
+        (),
+        "Trackers beside the metrics.jsonl of every run.",
+        choices=tuple(TRACKERS),
+        common=True,
     )
     name: str | None = key(
         None,

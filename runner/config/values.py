@@ -29,6 +29,12 @@ NOT_HASHED = (
     "run.profile",
     "run.resume",
     "sweep.dir",
+    "wandb.mode",
+    "wandb.project",
+    "wandb.entity",
+    "wandb.group",
+    "wandb.tags",
+    "wandb.dir",
 )
 """Keys that change where and how a run is kept, not what it computes."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -18,7 +19,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from runner.config.values import NOT_HASHED
 from runner.errors import UserError
 from runner.files import is_locked, write_atomic
 
@@ -110,7 +113,20 @@ class Ledger:
 
     def cwd(self) -> Path:
         """Working folder of the command, which relative paths are relative to."""
-        return Path(json.loads((self.folder / "command.json").read_text(encoding="utf-8"))["cwd"])
+        return Path(self._command()["cwd"])
+
+    def name(self) -> str:
+        """Name of the grid, ``<folder>-<6 hexadecimal digits>``, the same whenever it goes on.
+
+        The digits are a hash of what the command asks for. Launchers and keys that change how runs
+        are kept, not what they compute, are no part of it, nor is the order of the overrides.
+        """
+        asked = sorted(text for text in self._command()["overrides"] if _counts(text))
+        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:6]
+        return f"{self.folder.parent.parent.name}-{digest}"
+
+    def _command(self) -> dict[str, Any]:
+        return json.loads((self.folder / "command.json").read_text(encoding="utf-8"))
 
     def ask_to_stop(self) -> None:
         """Let running jobs write a checkpoint and end, and no other begin."""
@@ -136,3 +152,17 @@ class Ledger:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def grid_name() -> str | None:
+    """Name of the grid that this process does a job of; None if of none that can be read."""
+    if VARIABLE not in os.environ:
+        return None
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return Ledger.of_this_job().name()
+    return None
+
+
+def _counts(override: str) -> bool:
+    key = override.partition("=")[0].lstrip("+~")
+    return not key.startswith("hydra") and key not in NOT_HASHED

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from runner.tracking.base import RunInfo, Tracker, Trackers
+from runner.tracking.base import Histogram, RunInfo, Tracker, Trackers
 from runner.tracking.jsonl import JsonLines, read_metrics
 from runner.tracking.progress import ProgressDisplay
 from runner.tracking.run_folder import RunFolder
 
 __all__ = [
+    "Histogram",
     "JsonLines",
     "ProgressDisplay",
     "RunFolder",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +25,8 @@ class RunInfo:
         n_batches: mini-batches of an epoch.
         epochs: epochs to train.
         finished_epochs: epochs done in earlier sittings; None for a fresh run.
+        grid: name of the grid that the run is a job of, the same for every start of its command;
+            None for a single run.
     """
 
     run_dir: Path
@@ -28,6 +34,20 @@ class RunInfo:
     n_batches: int
     epochs: int
     finished_epochs: int | None = None
+    grid: str | None = None
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many values lie in each bin.
+
+    Args:
+        counts: ``[bins]``, whole numbers.
+        edges: ``[bins + 1]``, ascending; a bin has its lower edge, the last one both.
+    """
+
+    counts: NDArray[np.int64]
+    edges: NDArray[np.float64]
 
 
 class BatchPosition(Protocol):
@@ -44,9 +64,13 @@ class BatchPosition(Protocol):
 class Tracker:
     """Base of all trackers; a method that is not overridden does nothing.
 
-    The order of calls is `start`, then `batch` and `epoch` in turn, `finish` for a run that came
-    to an end by itself, and `close` in any case.
+    The order of calls is `start`, then `batch` and `epoch` in turn, `histograms` before each
+    `epoch` for those that want them, `finish` once the summary is written, however the run ended,
+    and `close` in any case: where a method raised, right after it.
     """
+
+    wants_histograms = False
+    """Whether `histograms` does something: they are computed only if some tracker wants them."""
 
     def start(self, info: RunInfo) -> None:
         """The run begins, or goes on."""
@@ -54,11 +78,14 @@ class Tracker:
     def batch(self, at: BatchPosition) -> None:
         """A mini-batch is done; called often, so it must be cheap."""
 
+    def histograms(self, epoch: int, found: Mapping[str, Histogram]) -> None:
+        """The histograms of an epoch whose metrics follow."""
+
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """An epoch is done; `metrics` is its line of metrics.jsonl."""
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """The run is done; `summary` is its summary.json."""
+        """This sitting is over; `summary` is its summary.json, the picture is drawn."""
 
     def close(self) -> None:
         """Let go of files and terminals; nothing is called after it."""
@@ -89,6 +116,15 @@ class Trackers(Tracker):
         """See `Tracker.batch`; the record does not see mini-batches."""
         self._guarded(lambda tracker: tracker.batch(at))
 
+    @property
+    def wants_histograms(self) -> bool:  # type: ignore[override]
+        """Whether some tracker wants histograms."""
+        return any(tracker.wants_histograms for tracker in self._others)
+
+    def histograms(self, epoch: int, found: Mapping[str, Histogram]) -> None:
+        """See `Tracker.histograms`."""
+        self._guarded(lambda tracker: tracker.histograms(epoch, found))
+
     def epoch(self, metrics: Mapping[str, Any]) -> None:
         """See `Tracker.epoch`."""
         self._record.epoch(metrics)
@@ -116,3 +152,25 @@ class Trackers(Tracker):
             name = type(tracker).__name__
             log.warning("%s failed and is left out from now on: %s", name, error)
             log.debug("%s failed", name, exc_info=True)
+            try:
+                tracker.close()
+            except Exception:
+                log.debug("%s could not be closed", name, exc_info=True)
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an epoch's metrics, as they can be drawn.
+
+    The stage is the index of the device that the warm start is on, and 0 for the chain, which has
+    none (device 0 is never a target). What was not counted (None) and what is no number (NaN, an
+    infinity; null in metrics.jsonl) is left out.
+    """
+    found = {}
+    for name, value in metrics.items():
+        number = 0 if name == STAGE and value == CHAIN else value
+        if isinstance(number, int | float) and math.isfinite(number):
+            found[name] = number
+    return found
+
+
+STAGE, CHAIN = "warm_start/stage", "chain"

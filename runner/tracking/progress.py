@@ -90,6 +90,10 @@ class ProgressDisplay(Tracker):
         line += f"  {metrics['time/epoch_s']:.1f} s{self._eta(metrics['epoch'])}"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Nothing moves any more."""
+        self.close()
+
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:

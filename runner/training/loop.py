@@ -16,7 +16,7 @@ from torch import nn
 from runner.config.schema import Config
 from runner.data import Dataset, batches
 from runner.data.batches import n_batches
-from runner.tracking import Trackers
+from runner.tracking import Histogram, Trackers
 from runner.training.chance import ChanceWatch
 from runner.training.evaluate import evaluate
 from runner.training.loss import loss_function
@@ -44,6 +44,7 @@ class Parts:
 
     Args:
         read_tiles: gives readings of all tiles, each with a method ``metrics()``.
+        tile_histograms: gives what is in the tiles as histograms by name.
     """
 
     cfg: Config
@@ -52,6 +53,7 @@ class Parts:
     optimizer: torch.optim.Optimizer
     warm_start: WarmStart
     read_tiles: Callable[[], list[Any]]
+    tile_histograms: Callable[[], dict[str, Histogram]]
     trackers: Trackers
     saver: Saver
     signals: StopSignals
@@ -144,6 +146,8 @@ def epoch_metrics(parts: Parts, at: Position, clock: Clock) -> dict[str, Any]:
         metrics["warm_start/switches"] = parts.warm_start.switches
     for reading in parts.read_tiles():
         metrics |= reading.metrics()
+    if parts.trackers.wants_histograms:
+        parts.trackers.histograms(epoch, parts.tile_histograms())
     return metrics | {"time/epoch_s": clock.lap_s(), "time/total_s": clock.total_s()}
 
 

@@ -101,7 +101,7 @@ OPTIONS = [
     ("run.resume=maybe", "must be one of auto, never, must"),
     ("run.engine=quick", "must be one of fast, exact"),
     ("run.device=cuda", "must be one of cpu"),
-    ("tracking=[wandb]", "tracking=[wandb]", "wandb"),
+    ("tracking=[wand]", "each entry must be one of wandb, tensorboard", "nearest valid: wandb"),
     ("tracking=wandb", "tracking=wandb: must be a list"),
 ]
 

@@ -53,7 +53,7 @@ def test_a_broken_tracker_is_left_out_and_named_once(caplog):
     whole = ["start", "epoch 0", "batch", "epoch 1", "finish", "close"]
     assert sound.calls == whole
     assert record.calls == [call for call in whole if call != "batch"]
-    assert broken.calls == ["start", "epoch 0"]
+    assert broken.calls == ["start", "epoch 0", "close"]
     named = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert named == ["Broken failed and is left out from now on: network is down"]
 
