@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -43,6 +44,8 @@ def end_all(grid) -> None:
 @pytest.fixture
 def cluster(grid, tmp_path_factory):
     """Address of a cluster of one node with two processors."""
+    # Whether Ray asks for a token else depends on what it finds in the home folder.
+    grid.env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
