@@ -227,8 +227,9 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
 
 def wait_for_lines(folder: Path, lines: int) -> None:
     """Wait until so many epochs are in the record."""
-    until = time.monotonic() + 120
-    while n_lines(folder) < lines and time.monotonic() < until:
+    until = time.monotonic() + 130
+    while n_lines(folder) < lines:
+        assert time.monotonic() < until
         time.sleep(0.05)
 
 
