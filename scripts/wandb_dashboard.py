@@ -72,6 +72,7 @@ def dashboard(entity: str, project: str, name: str = "warmtile") -> ws.Workspace
 def _sections() -> list[ws.Section]:
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
+    from wandb_workspaces.reports.v2.interface import ParallelCoordinatesPlotColumn
 
     def band(title: str, *metrics: str, **more: Any) -> wr.LinePlot:
         """Mean of the seeds, with their standard deviation as a band."""
@@ -152,10 +153,10 @@ def _sections() -> list[ws.Section]:
                 wr.ParallelCoordinatesPlot(
                     title="Settings and result",
                     columns=[
-                        wr.ParallelCoordinatesPlotColumn(wr.Config("algorithm.name")),
-                        wr.ParallelCoordinatesPlotColumn(wr.Config("device.n_states")),
-                        wr.ParallelCoordinatesPlotColumn(wr.Config("run.seed")),
-                        wr.ParallelCoordinatesPlotColumn(wr.SummaryMetric("final/test/accuracy")),
+                        ParallelCoordinatesPlotColumn(wr.Config("algorithm.name")),
+                        ParallelCoordinatesPlotColumn(wr.Config("device.n_states")),
+                        ParallelCoordinatesPlotColumn(wr.Config("run.seed")),
+                        ParallelCoordinatesPlotColumn(wr.SummaryMetric("final/test/accuracy")),
                     ],
                 ),
             ],

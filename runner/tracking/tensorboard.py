@@ -53,7 +53,10 @@ class TensorBoard(Tracker):
         assert self._writer is not None
         for name, value in scalars(metrics).items():
             if name != "epoch":
-                self._writer.add_scalar(name, value, metrics["epoch"], double_precision=True)
+                # The old style has 32 bits only.
+                self._writer.add_scalar(
+                    name, value, metrics["epoch"], new_style=True, double_precision=True
+                )
         self._writer.flush()
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import textwrap
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,9 @@ _INIT_TIMEOUT_S, _FINISH_TIMEOUT_S = 30.0, 120.0
 class Wandb(Tracker):
     """Logs a row an epoch, histograms of the tiles, and at the end summary and artifact.
 
-    The row's step is the epoch, so an epoch that a continued run trains again lands where it was.
-    One run folder is one W&B run: its identity is made at random once and kept in the folder.
+    Rows are drawn over their `epoch`, so an epoch that a continued run trains again lands where it
+    was; W&B's own step counts rows, over all sittings. One run folder is one W&B run: its identity
+    is made at random once and kept in the folder.
 
     Args:
         settings: the section `wandb` of the configuration.
@@ -50,18 +52,19 @@ class Wandb(Tracker):
         self._settings = settings
         self._run: wandb.Run | None = None
         self._run_dir = Path()
+        self._identity: _Identity | None = None
         self._histograms: tuple[int, dict[str, Any]] = (-1, {})
 
     def start(self, info: RunInfo) -> None:
         """Open the W&B run, or the next sitting of it."""
         self._run_dir = info.run_dir
-        run_id, known = _identity(info)
-        self._run = self._open(info, run_id)
-        # With the epoch as step of every metric, sittings and repeated epochs fit together.
+        identity = self._identity = _identity(info)
+        _keep(info.run_dir, replace(identity, closed=False))
+        self._run = self._open(info, identity.run_id)
         self._run.define_metric("epoch")
         self._run.define_metric("*", step_metric="epoch")
         if info.finished_epochs is not None:
-            for line in _missing(read_metrics(info.run_dir / "metrics.jsonl"), known):
+            for line in _missing(read_metrics(info.run_dir / "metrics.jsonl"), identity):
                 self.epoch(line)
 
     def histograms(self, epoch: int, found: Mapping[str, Histogram]) -> None:
@@ -81,7 +84,7 @@ class Wandb(Tracker):
         assert self._run is not None
         epoch, histograms = self._histograms
         more = histograms if epoch == metrics["epoch"] else {}
-        self._run.log({**scalars(metrics), **more}, step=metrics["epoch"], commit=True)
+        self._run.log({**scalars(metrics), **more}, commit=True)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write summary and artifact; a run that did not finish is marked as failed there."""
@@ -100,6 +103,8 @@ class Wandb(Tracker):
             return
         try:
             run.finish(exit_code=exit_code)
+            if self._identity is not None:
+                _keep(self._run_dir, replace(self._identity, closed=True))
         except Exception:
             import wandb
 
@@ -178,27 +183,46 @@ class Wandb(Tracker):
         run.log_artifact(artifact)
 
 
-def _identity(info: RunInfo) -> tuple[str, bool]:
-    """The id of the W&B run, and whether an earlier sitting has had it.
+@dataclass(frozen=True)
+class _Identity:
+    """Which W&B run a folder is.
+
+    Args:
+        run_id: id of the W&B run.
+        config: hash of what the run computes.
+        closed: whether the last sitting was closed; None before the first one.
+    """
+
+    run_id: str
+    config: str
+    closed: bool | None
+
+
+def _identity(info: RunInfo) -> _Identity:
+    """The identity kept in the folder, or a new one.
 
     A run that begins anew is another one, unless it repeats a run that did not get to its first
     checkpoint.
     """
     computes = config_hash(config_from_dict(info.config))
-    path = info.run_dir / ID_FILE
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if info.finished_epochs is not None or kept["config"] == computes:
-            return str(kept["id"]), True
-    run_id = f"{computes}-{secrets.token_hex(4)}"
-    write_atomic(path, json.dumps({"id": run_id, "config": computes}).encode())
-    return run_id, False
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        text = (info.run_dir / ID_FILE).read_text(encoding="utf-8")
+        kept = _Identity(**json.loads(text))
+        if info.finished_epochs is not None or kept.config == computes:
+            return kept
+    return _Identity(f"{computes}-{secrets.token_hex(4)}", computes, None)
 
 
-def _missing(lines: list[dict[str, Any]], known: bool) -> list[dict[str, Any]]:
-    """Lines of earlier sittings that W&B may lack: all, or what was not yet on disk at a kill."""
-    if not known or not lines:
+def _keep(run_dir: Path, identity: _Identity) -> None:
+    write_atomic(run_dir / ID_FILE, json.dumps(asdict(identity)).encode())
+
+
+def _missing(lines: list[dict[str, Any]], identity: _Identity) -> list[dict[str, Any]]:
+    """Lines of earlier sittings that W&B may lack: all, or what a kill kept from the disk."""
+    if identity.closed is None or not lines:
         return lines
+    if identity.closed:
+        return []
     until = lines[-1]["time/total_s"] - 2 * _FLUSH_S
     return [line for line in lines if line["time/total_s"] >= until]
 

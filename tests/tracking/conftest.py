@@ -73,10 +73,11 @@ def read_sitting(folder: Path) -> Sitting:
     """Read an ``offline-run-*`` folder."""
     from wandb.proto import wandb_internal_pb2
 
+    new_record: Any = wandb_internal_pb2.Record  # type: ignore[attr-defined]
     (path,) = folder.glob("*.wandb")
     found = Sitting()
     for data in _records(path.read_bytes()):
-        record = wandb_internal_pb2.Record()
+        record = new_record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
         if kind == "run":

@@ -34,9 +34,6 @@ def rows(folder) -> list[dict[str, float]]:
             proto = event.tensor_proto
             if proto.double_val:
                 table.setdefault(event.step, {"epoch": event.step})[tag] = proto.double_val[0]
-    for tag in found.Tags()["scalars"]:
-        for event in found.Scalars(tag):
-            table.setdefault(event.step, {"epoch": event.step})[tag] = event.value
     return [table[step] for step in sorted(table)]
 
 
