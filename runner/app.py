@@ -142,11 +142,13 @@ class Plan:
         configs: the jobs; of a search only examples.
         complete: whether these are all jobs, and in this order.
         hydra: Hydra's own part of the configuration.
+        folders: that hold the groups, the first one first.
     """
 
     configs: list[Config]
     complete: bool
     hydra: DictConfig
+    folders: Sequence[Path]
 
 
 def check_jobs(args: argparse.Namespace) -> Plan:
@@ -162,9 +164,10 @@ def check_jobs(args: argparse.Namespace) -> Plan:
     composer = Composer(args.config_dir, args.config_name or "config", args.overrides)
     args.multirun = args.multirun or composer.multirun_mode(args.overrides)
     if not args.multirun:
-        return Plan([composer.one(args.overrides)], True, composer.hydra(args.overrides))
+        config = composer.one(args.overrides)
+        return Plan([config], True, composer.hydra(args.overrides), composer.folders)
     configs, complete = composer.grid(args.overrides)
-    return Plan(configs, complete, composer.hydra(args.overrides))
+    return Plan(configs, complete, composer.hydra(args.overrides), composer.folders)
 
 
 def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -192,11 +195,14 @@ def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _single(args: argparse.Namespace, plan: Plan) -> int:
-    from runner.config.compose import complete_overrides
+    from runner.config.compose import complete_overrides, own_steps
 
     os.environ.update(thread_variables(plan.configs[0].run.threads))
     _exit_codes.clear()
-    status = _hydra(args, complete_overrides(args.overrides))
+    overrides = complete_overrides(args.overrides)
+    for group, step in own_steps(args.overrides, plan.folders).items():  # so that --cfg shows it
+        overrides += [f"{group}.n_states=null", f"{group}.dw_min={step}"]
+    status = _hydra(args, overrides)
     return _exit_codes[0] if _exit_codes else status
 
 
@@ -242,7 +248,8 @@ def run_one(values: DictConfig) -> float | None:
 
     hydra = HydraConfig.get()
     try:
-        config = finish(values, list(hydra.overrides.task))
+        sources = [source.path for source in hydra.runtime.config_sources if source.schema == "file"]
+        config = finish(values, list(hydra.overrides.task), [Path(path) for path in sources])
         if hydra.mode == RunMode.MULTIRUN:
             from runner.grid.worker import run_grid_job
 

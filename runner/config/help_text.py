@@ -38,15 +38,18 @@ def _groups() -> str:
         if folder.is_dir():
             names = [path.stem for path in folder.glob("*.yaml")] + list(own.get(folder.name, ()))
             rows.append((folder.name, ", ".join(sorted(names))))
+            if folder.name == "device":
+                rows.append(("fast_device", "null (like device), or an option of device"))
     return "Groups (group=option)\n" + _table(rows)
 
 
 def _keys() -> str:
     rows = []
-    for key in describe_keys():
-        if key.common:
+    for key in {key.path: key for key in reversed(describe_keys())}.values():
+        if key.common and not key.path.startswith("fast_device."):
             allowed = f"; {key.allowed}" if key.allowed else ""
             rows.append((key.path, f"{key.doc} [{key.default}{allowed}]"))
+    rows.reverse()
     return "Most used keys (key=value) [default; allowed]\n" + _table(rows)
 
 
