@@ -16,7 +16,7 @@ from typing import Any
 
 from algorithms import CHANCE, ROOT, Case, train
 
-EPOCHS = 5
+EPOCHS = 3
 MODELS = (
     "constant_step", "linear_step", "soft_bounds", "soft_bounds_reference", "exp_step", "pow_step",
     "pow_step_reference", "piecewise_step",
