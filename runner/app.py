@@ -248,8 +248,9 @@ def run_one(values: DictConfig) -> float | None:
 
     hydra = HydraConfig.get()
     try:
-        sources = [source.path for source in hydra.runtime.config_sources if source.schema == "file"]
-        config = finish(values, list(hydra.overrides.task), [Path(path) for path in sources])
+        sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+        folders = [Path(source.path) for source in sources]
+        config = finish(values, list(hydra.overrides.task), folders)
         if hydra.mode == RunMode.MULTIRUN:
             from runner.grid.worker import run_grid_job
 

@@ -1,5 +1,5 @@
-"""Train LeNet-5 on mnist5k on every device, by analog SGD and residual learning, and print the table of
-docs/devices.md.
+"""Train LeNet-5 on mnist5k on every device, by analog SGD and residual learning, and print the
+table of docs/devices.md.
 
     python scripts/devices.py --out build/devices
 
@@ -62,8 +62,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "devices")
     args = parser.parse_args()
     out: Path = args.out.absolute()
-    print("| device | states | algorithm | training loss | test accuracy, % | learns | s an epoch |")
-    print("|---|---|---|---|---|---|---|")
+    head = ("device", "states", "algorithm", "training loss", "test accuracy, %", "learns")
+    print("| " + " | ".join((*head, "s an epoch")) + " |")
+    print("|---" * (len(head) + 1) + "|")
     for device, case in cases():
         folder = out / f"{device}-{case.algorithm}"
         print(row(device, case, train(case, folder)), flush=True)

@@ -1,4 +1,4 @@
-"""Generate the sample of docs/devices.md: the pulse response of simulated soft-bounds devices, as CSV.
+"""Generate the sample of docs/devices.md: the pulse response of simulated soft-bounds devices.
 
     python scripts/pulse_sample.py > docs/pulse_response_generated.csv
 

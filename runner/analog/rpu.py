@@ -135,7 +135,7 @@ def _one_device(cfg: Config) -> Any:
 
 def _analog_sgd(cfg: Config) -> SingleRPUConfig | UnitCellRPUConfig:
     device = _one_device(cfg)
-    kind = UnitCellRPUConfig if isinstance(device, UnitCell) else SingleRPUConfig
+    kind: Any = UnitCellRPUConfig if isinstance(device, UnitCell) else SingleRPUConfig
     return kind(device=device, **_pulsed_tile(cfg))
 
 

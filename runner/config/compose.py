@@ -29,8 +29,8 @@ from runner.config.check import check_value, config_from_values, foreign_key
 from runner.config.errors import NO_VALUE, ConfigError, nearest, one_line
 from runner.config.folders import conf_dir
 from runner.config.keyset import key_named, key_paths, sections, split_optional, unknown_key
-from runner.config.own_parts import default_values, own_parts
 from runner.config.measurement import with_measurements
+from runner.config.own_parts import default_values, own_parts
 from runner.config.paths import check_paths
 from runner.config.schema import Config
 from runner.config.sweep import all_jobs, check_sweeps, sample_jobs

@@ -125,6 +125,6 @@ experiment comes on top. `python -m runner --cfg job` shows the result.
 A wrong key or value ends the command before anything is loaded or written: one line on standard
 error names the key, the value and what is allowed, and the exit status is 2.
 
-The group `fast_device` has the options and keys of `device`, for the gradient tile of a compound; its
-default is null: like the other tiles.
+The group `fast_device` has the options and keys of `device`, for the gradient tile of a compound;
+its default is null: like the other tiles.
 """

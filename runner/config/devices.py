@@ -4,7 +4,6 @@ Names and defaults are aihwkit's (``aihwkit.simulator.configs.devices``); what a
 stands in its YAML in ``conf/device``. `runner.analog.devices` makes aihwkit's device of each.
 """
 
-# ruff: noqa: RUF009  (`key` makes a dataclass field, which ruff can not see)
 from __future__ import annotations
 
 import json

@@ -100,9 +100,8 @@ def _traces(text: str) -> list[Trace]:
     for name in _COLUMNS:
         if header.count(name) != 1:
             near = nearest(name, header)
-            found = ", ".join(header)
             hint = f" (is it {near}?)" if near else ""
-            raise _BadFile(f"needs one column {name}; its header has {found}{hint}")
+            raise _BadFile(f"needs one column {name}; its header has {', '.join(header)}{hint}")
     found: dict[str, tuple[list[int], list[float]]] = {}
     for (number, _), row in zip(lines[1:], rows, strict=False):
         if len(row) != len(header):

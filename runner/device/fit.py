@@ -85,18 +85,19 @@ def fit_device(traces: Sequence[Trace], wanted: FittedConfig) -> Fit:
     pulses = [np.array(t.pulses) for t in traces]
     base = FITTED_AS[wanted.model]()
     quiet = {n: 0.0 for n in _SPREADS if hasattr(base, n)}
+    who = f"device.csv={wanted.csv}: the fit of {wanted.model}"
     found, errors, models, evaluations = _least_squares(wanted.model, pulses, weights)
     try:
         device = dataclasses.replace(base, n_states=None, **quiet, **found)
         noise = _noise(device, pulses, weights)
         device = dataclasses.replace(device, **noise)
     except (ValueError, ArithmeticError) as error:
-        raise UserError(f"device.csv={wanted.csv}: the fit of {wanted.model} failed: {error}") from None
+        raise UserError(f"{who} failed: {error}") from None
     limit = (device.w_max - device.w_min) / 2
     if device.step > limit:
         raise UserError(
-            f"device.csv={wanted.csv}: the fit of {wanted.model} has a step of {device.step:.3g}, "
-            f"less than 2 states in {device.w_min:.3g} to {device.w_max:.3g}; try another device.model"
+            f"{who} has a step of {device.step:.3g}, less than 2 states in {device.w_min:.3g} to "
+            f"{device.w_max:.3g}; try another device.model"
         )
     deviation = np.concatenate([w - m for w, m in zip(weights, models, strict=True)])
     residual = float(np.sqrt(np.mean(deviation**2)))
@@ -111,11 +112,12 @@ def _least_squares(
     from runner.analog.devices import MODELS
 
     # aihwkit applies the entry at t between the readings t and t + 1, and drops the last one.
-    shifted = tuple(np.append(p, p[-1]).astype(float) for p in pulses)
-    result, _, responses = fit_measurements(
+    shifted: Any = tuple(np.append(p, p[-1]).astype(float) for p in pulses)
+    responses: Any = tuple(weights)
+    result, _, models = fit_measurements(
         _parameters(model, pulses, weights),
         shifted,
-        tuple(weights),
+        responses,
         MODELS[FITTED_AS[model]](),
         method="leastsq",
         epsfcn=_FINITE_DIFFERENCE,
@@ -126,7 +128,7 @@ def _least_squares(
         for name, parameter in result.params.items()
         if parameter.vary and parameter.stderr is not None
     }
-    return found, errors, [r[:, 0].astype(np.float64) for r in responses], int(result.nfev)
+    return found, errors, [r[:, 0].astype(np.float64) for r in models], int(result.nfev)
 
 
 def _parameters(model: str, pulses: Sequence[Any], weights: Sequence[Array]) -> dict[str, Any]:
@@ -156,7 +158,9 @@ def _parameters(model: str, pulses: Sequence[Any], weights: Sequence[Array]) -> 
     return found
 
 
-def _noise(device: DeviceConfig, pulses: Sequence[Any], weights: Sequence[Array]) -> dict[str, float]:
+def _noise(
+    device: DeviceConfig, pulses: Sequence[Any], weights: Sequence[Array]
+) -> dict[str, float]:
     """`dw_min_std`, `write_noise_std` where the model has it, and `dw_min_dtod`."""
     steps = behaviour(device, n_devices=1, n_cycles=1).steps
     deviations, products, sizes, factors = [], [], [], []

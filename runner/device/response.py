@@ -1,7 +1,7 @@
 """Pulse responses of simulated devices, and what they say about a device.
 
-One pulse is one coincidence of a row and a column pulse on a keyed tile: the same seed gives the same
-devices and the same noise, to the bit.
+One pulse is one coincidence of a row and a column pulse on a keyed tile: the same seed gives the
+same devices and the same noise, to the bit.
 """
 
 from __future__ import annotations
@@ -140,7 +140,11 @@ def quiet(device: DeviceConfig) -> DeviceConfig:
 
 
 def pulse_response(
-    device: Any, pulses: Sequence[int], n_devices: int = 1, start: float | None = None, seed: int = 1
+    device: Any,
+    pulses: Sequence[int],
+    n_devices: int = 1,
+    start: float | None = None,
+    seed: int = 1,
 ) -> Array:
     """Weights of some devices before the first pulse and after each: [pulses + 1, devices].
 
@@ -164,7 +168,7 @@ def pulse_response(
 def _tile(device: Any, n_devices: int, seed: int) -> KeyedAnalogTile:
     """A tile of one column whose every update is exactly one pulse a device."""
     made = resistive_device(device)
-    kind = UnitCellRPUConfig if isinstance(made, UnitCell) else SingleRPUConfig
+    kind: Any = UnitCellRPUConfig if isinstance(made, UnitCell) else SingleRPUConfig
     config = kind(
         tile_class=KeyedAnalogTile,
         device=made,
