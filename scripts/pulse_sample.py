@@ -14,7 +14,7 @@ from runner.device.response import pulse_response
 
 DEVICE = (
     "device=soft_bounds",
-    "device.dw_min=0.04",
+    "device.dw_min=0.06",
     "device.up_down=0.1",
     "device.dw_min_dtod=0.1",
     "device.dw_min_std=0.3",
@@ -25,7 +25,7 @@ DEVICE = (
 )
 """The true device."""
 
-N_DEVICES, RAMP, LOOPS, SEED = 4, 80, 2, 1
+N_DEVICES, RAMP, LOOPS, SEED = 4, 50, 1, 1
 OFFSET, SCALE = 20.0, 15.0
 """Conductance in microsiemens is OFFSET + SCALE times the weight."""
 

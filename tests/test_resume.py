@@ -26,6 +26,16 @@ SETTINGS = {
     "ttv3": ["algorithm=ttv3", "data.train_limit=64"],
     "ttv4": ["algorithm=ttv4", "data.train_limit=64"],
     "mixed precision": ["algorithm=mp"],
+    "pairs": ["algorithm=analog_sgd", "device=pcm", "io=default"],
+    "ideal": ["algorithm=analog_sgd", "device=ideal"],
+    "piecewise": ["algorithm=analog_sgd", "device=piecewise_step", "device.write_noise_std=1"],
+    "references": ["device=reram_array_om", "algorithm.n_tiles=3", "fast_device=pow_step_reference"],
+    "weights that move by themselves": [
+        "algorithm.n_tiles=3", "device.lifetime=200", "device.reset=0.1", "device.diffusion=0.002",
+        "device.drift_nu=0.02", "device.drift_nu_dtod=0.3", "device.write_noise_std=0.5",
+        "fast_device=ecram", "fast_device.lifetime=50",
+    ],
+    "drift alone": ["algorithm=analog_sgd", "device.drift_nu=0.02"],
     "floating point": ["algorithm=fp_sgd"],
     "digital with momentum": ["algorithm=sgd", "optim.momentum=0.9", "data.val_fraction=0.1"],
 }

@@ -44,7 +44,11 @@ class DeviceConfig:
     w_max_dtod: float = key(0.3, "Device-to-device spread of w_max, relative.", ge=0, le=10)
     w_min_dtod: float = key(0.3, "Device-to-device spread of w_min, relative.", ge=0, le=10)
     up_down: float = key(
-        0.0, "Mean asymmetry between up and down steps; positive: up is larger.", gt=-1, lt=1
+        0.0,
+        "Mean asymmetry: above 0 a downward step is (1 - up_down) dw_min, below 0 an upward step is "
+        "(1 + up_down) dw_min.",
+        gt=-1,
+        lt=1,
     )
     up_down_dtod: float = key(0.01, "Device-to-device spread of up_down.", ge=0, le=10)
     corrupt_devices_prob: float = key(
