@@ -45,8 +45,8 @@ class DeviceConfig:
     w_min_dtod: float = key(0.3, "Device-to-device spread of w_min, relative.", ge=0, le=10)
     up_down: float = key(
         0.0,
-        "Mean asymmetry: above 0 a downward step is (1 - up_down) dw_min, below 0 an upward step is "
-        "(1 + up_down) dw_min.",
+        "Mean asymmetry: above 0 a downward step is (1 - up_down) dw_min, below 0 an upward step "
+        "is (1 + up_down) dw_min.",
         gt=-1,
         lt=1,
     )

@@ -80,7 +80,12 @@ def test_a_key_reaches_aihwkit():
         "device=exp_step", "device.A_up=0.5", "device.drift_nu=0.1", "device.drift_nu_dtod=0.2",
         "device.lifetime=50", "device.dw_min=0.01", "device.write_noise_std=2",
     )  # fmt: skip
-    assert (device.A_up, device.lifetime, device.dw_min, device.write_noise_std) == (0.5, 50, 0.01, 2)
+    assert (device.A_up, device.lifetime, device.dw_min, device.write_noise_std) == (
+        0.5,
+        50,
+        0.01,
+        2,
+    )
     assert (device.drift.nu, device.drift.nu_dtod) == (0.1, 0.2)
 
 

@@ -145,7 +145,10 @@ def test_a_grid_over_devices_keeps_the_step_of_each():
 def test_what_a_grid_would_run_is_what_hydra_composes(tmp_path, monkeypatch, cli, jobs):
     """Each job of a grid is composed by Hydra again, in the end."""
     assert cli("-m", "device=reram_es,pow_step", "fast_device=ecram").status == 0
-    assert [(c.device.dw_min, c.device.n_states) for c in jobs.seen] == [(0.00135, None), (None, 10)]
+    assert [(c.device.dw_min, c.device.n_states) for c in jobs.seen] == [
+        (0.00135, None),
+        (None, 10),
+    ]
     assert {c.fast_device.dw_min for c in jobs.seen} == {0.002}
 
 

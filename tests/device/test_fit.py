@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import pulse_sample
+import pytest
 import yaml
 
 from runner.config import ConfigError, load_config
