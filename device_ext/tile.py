@@ -29,6 +29,7 @@ _EXTRA = "extra."
 _COUNTER = "counter."
 _EXACT_STATE = "keyed_exact_state"
 _SCRATCH = "transfer_tmp"
+_DRIFT = "drifter"  # its vectors appear with the first drift
 _CONSTRUCTION = "keyed_construction"
 _REPRODUCIBLE_PULSES = (
     PulseType.STOCHASTIC_COMPRESSED,
@@ -77,6 +78,7 @@ class KeyedAnalogTile(AnalogTile):
         self._single_pulses = 0
         self._needs_rekey = (True, True)
         self._changes_after_update = True
+        self._drifts = False
         self._direct_passes = False
         self.patches: PatchGeometry | None = None
         super().__init__(*args, **kwargs)
@@ -97,6 +99,7 @@ class KeyedAnalogTile(AnalogTile):
         self._needs_rekey = (not rpu_config.forward.is_perfect, not rpu_config.backward.is_perfect)
         device = rpu_config.device
         self._changes_after_update = device.requires_decay() or device.requires_diffusion()
+        self._drifts = any(d.drift.nu > 0 for d in _single_devices(device) if hasattr(d, "drift"))
         tile = rpu_config.as_bindings().create_array(x_size, d_size, parameter)
         # Its generators are seeded by the clock, and a device with write noise has drawn from them.
         _core.seed_tile(tile, self._key)
@@ -144,9 +147,12 @@ class KeyedAnalogTile(AnalogTile):
         return super().backward(d_input, ctx)
 
     def post_update_step(self) -> None:
-        if self._changes_after_update:
-            self._rekey(_TRAIN)
-            super().post_update_step()
+        if not (self._changes_after_update or self._drifts):
+            return
+        self._rekey(_TRAIN)
+        super().post_update_step()
+        if self._drifts:  # aihwkit leaves the clock of the power law to the caller
+            self.tile.drift_weights(1.0)
 
     # -- update ---------------------------------------------------------------------------------
 
@@ -333,11 +339,14 @@ class KeyedAnalogTile(AnalogTile):
         counters = {k: v for k, v in state.items() if k.startswith(_COUNTER)}
         matrices = {k: v.numpy() for k, v in state.items() if not k.startswith((_EXTRA, _COUNTER))}
         sizes = {name: len(values) for name, values in self.tile.dump_extra().items()}
+        n_cross_points = self.tile.get_x_size() * self.tile.get_d_size()
         if set(extra) != set(sizes):
             raise ValueError("the state's counters are not those of this tile")
         for name, values in extra.items():
             # aihwkit takes any size, and reads past the end later; scratch memory grows with use.
-            if len(values) != sizes[name] and not name.endswith(_SCRATCH):
+            if name.endswith(_SCRATCH) or (_DRIFT in name and len(values) in (0, n_cross_points)):
+                continue
+            if len(values) != sizes[name]:
                 raise ValueError(
                     f"state entry '{_EXTRA}{name}' has {len(values)} values, not {sizes[name]}"
                 )
@@ -373,6 +382,15 @@ class KeyedAnalogTile(AnalogTile):
         super().__setstate__(state)
         _core.set_nominal_steps(self.tile, steps)
         self.set_exact_state(exact)
+
+
+def _single_devices(device: Any) -> list[Any]:
+    """The devices inside a compound or unit cell, or the device itself."""
+    inner = getattr(device, "unit_cell_devices", None) or getattr(device, "device", None)
+    if inner is None:
+        return [device]
+    parts = inner if isinstance(inner, list) else [inner]
+    return [device for part in parts for device in _single_devices(part)]
 
 
 def _check_pulse_type(name: str, update: UpdateParameters | None) -> None:

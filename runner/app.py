@@ -143,12 +143,14 @@ class Plan:
         configs: the jobs; of a search only examples.
         complete: whether these are all jobs, and in this order.
         hydra: Hydra's own part of the configuration.
+        folders: that hold the groups, the first one first.
         space: what a search varies, by key.
     """
 
     configs: list[Config]
     complete: bool
     hydra: DictConfig
+    folders: Sequence[Path]
     space: dict[str, str] = field(default_factory=dict)
 
 
@@ -165,10 +167,11 @@ def check_jobs(args: argparse.Namespace) -> Plan:
     composer = Composer(args.config_dir, args.config_name or "config", args.overrides)
     args.multirun = args.multirun or composer.multirun_mode(args.overrides)
     if not args.multirun:
-        return Plan([composer.one(args.overrides)], True, composer.hydra(args.overrides))
+        config = composer.one(args.overrides)
+        return Plan([config], True, composer.hydra(args.overrides), composer.folders)
     configs, complete = composer.grid(args.overrides)
     space = {} if complete else composer.space(args.overrides)
-    return Plan(configs, complete, composer.hydra(args.overrides), space)
+    return Plan(configs, complete, composer.hydra(args.overrides), composer.folders, space)
 
 
 def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
@@ -196,11 +199,14 @@ def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _single(args: argparse.Namespace, plan: Plan) -> int:
-    from runner.config.compose import complete_overrides
+    from runner.config.compose import complete_overrides, own_steps
 
     os.environ.update(thread_variables(plan.configs[0].run.threads))
     _exit_codes.clear()
-    status = _hydra(args, complete_overrides(args.overrides))
+    overrides = complete_overrides(args.overrides)
+    for group, step in own_steps(args.overrides, plan.folders).items():  # so that --cfg shows it
+        overrides += [f"{group}.n_states=null", f"{group}.dw_min={step}"]
+    status = _hydra(args, overrides)
     return _exit_codes[0] if _exit_codes else status
 
 
@@ -256,7 +262,7 @@ def run_one(values: DictConfig) -> float | None:
     try:
         if hydra.mode == RunMode.MULTIRUN:
             return _run_of_grid(values, hydra)
-        config = finish(values, list(hydra.overrides.task))
+        config = finish(values, list(hydra.overrides.task), _folders(hydra))
         from runner.job import run_job
 
         result = run_job(config)
@@ -282,5 +288,10 @@ def _run_of_grid(values: DictConfig, hydra: HydraConf) -> float | None:
 
     ledger = Ledger(Path(str(hydra.sweep.dir)))
     os.chdir(ledger.cwd())  # a worker may have been started elsewhere
-    config = finish(values, list(hydra.overrides.task))
+    config = finish(values, list(hydra.overrides.task), _folders(hydra))
     return run_grid_job(config, int(hydra.job.num), ledger, launcher_name(hydra.launcher))
+
+
+def _folders(hydra: HydraConf) -> list[Path]:
+    """The folders that hold the groups, the first one first."""
+    return [Path(source.path) for source in hydra.runtime.config_sources if source.schema == "file"]

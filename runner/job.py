@@ -85,6 +85,7 @@ def run_job(cfg: Config, console: Console | None = None) -> JobResult:
 def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResult:
     """Everything that can be refused comes before the first write."""
     from runner.data import load_data
+    from runner.device.prepare import fit_devices, keep_fits
     from runner.training.checkpoint import CheckpointStore
     from runner.training.resume import find_checkpoint, finished_summary
     from runner.training.seeding import deterministic
@@ -97,6 +98,7 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     if loaded is not None and (summary := finished_summary(cfg, loaded)):
         log.info("%s is finished already: %s", run_dir, _headline(summary))
         return _result("finished", run_dir, summary)
+    cfg, fits = fit_devices(cfg)
     data = load_data(cfg.data)
     stack.enter_context(deterministic(cfg.run.seed, cfg.run.threads))
     built = _build_model(cfg, data)
@@ -112,15 +114,18 @@ def _run(cfg: Config, console: Console, stack: contextlib.ExitStack) -> JobResul
     position = _restore(parts, loaded)
     folder.start_log()
     folder.write_config(config_to_dict(cfg))
+    keep_fits(cfg, fits, folder.path)
     _announce(cfg, data, built, loaded)
     return _train(parts, position, folder, built, fresh=loaded is None)
 
 
 def _dry_run(cfg: Config, run_dir: Path, stack: contextlib.ExitStack) -> JobResult:
     from runner.data import load_data
+    from runner.device.prepare import fit_devices
     from runner.dry import Estimate, estimate
     from runner.training.seeding import deterministic
 
+    cfg, _ = fit_devices(cfg)
     data = load_data(cfg.data)
     stack.enter_context(deterministic(cfg.run.seed, cfg.run.threads))
     built = _build_model(cfg, data)

@@ -62,13 +62,17 @@ class ShortRun:
 def short_run(tmp_path, monkeypatch) -> Callable[..., ShortRun]:
     """Run LeNet-5 on 120 images of mnist5k for two epochs, or as the overrides say.
 
+    Devices have 16 states, or those of the device that is chosen.
+
     The picture takes longer than the training here, so it is drawn on demand only.
     """
 
     def run(name: str, *overrides: str, picture: bool = False) -> ShortRun:
         if not picture:
             monkeypatch.setattr("runner.report.curves.draw_run", lambda *_: None)
-        base = ["data=mnist5k", "data.train_limit=120", "run.epochs=2", "device.n_states=16"]
+        base = ["data=mnist5k", "data.train_limit=120", "run.epochs=2"]
+        if not any(text.startswith("device=") for text in overrides):
+            base.append("device.n_states=16")
         cfg = load_config([*base, f"run.dir={tmp_path / name}", *overrides])
         out = io.StringIO()
         return ShortRun(run_job(cfg, Console(file=out, width=200)), out.getvalue())

@@ -7,6 +7,7 @@
 #include "rpu_buffered_transfer_device.h"
 #include "rpu_dynamic_transfer_device.h"
 #include "rpu_mixedprec_device.h"
+#include "rpu_onesided_device.h"
 #include "rpu_pulsed.h"
 #include "rpu_pulsed_device.h"
 #include "rpu_transfer_device.h"
@@ -42,6 +43,17 @@ struct Transfer : RPU::TransferRPUDevice<float> {
   static std::unique_ptr<RPU::PulsedRPUWeightUpdater<float>> &
   updater(RPU::TransferRPUDevice<float> &d) {
     return d.*(&Transfer::transfer_pwu_);
+  }
+};
+
+struct OneSided : RPU::OneSidedRPUDevice<float> {
+  static std::unique_ptr<RPU::ForwardBackwardPassIOManaged<float>> &
+  fbPass(RPU::OneSidedRPUDevice<float> &d) {
+    return d.*(&OneSided::refresh_fb_pass_);
+  }
+  static std::unique_ptr<RPU::PulsedRPUWeightUpdater<float>> &
+  updater(RPU::OneSidedRPUDevice<float> &d) {
+    return d.*(&OneSided::refresh_pwu_);
   }
 };
 

@@ -6,7 +6,6 @@
 
 #include "access.h"
 #include "keys.h"
-#include "rpu_onesided_device.h"
 
 namespace warmtile {
 
@@ -38,8 +37,14 @@ seededUpdater(const RPU::PulsedRPUWeightUpdater<float> &old, Device &device, uin
 }
 
 void seedDevice(Device &device, uint64_t key) {
-  if (dynamic_cast<RPU::OneSidedRPUDevice<float> *>(&device) != nullptr) {
-    throw std::runtime_error("one-sided unit cells can not be seeded: their generator is private");
+  if (auto *pair = dynamic_cast<RPU::OneSidedRPUDevice<float> *>(&device)) {
+    auto pass = std::make_unique<RPU::ForwardBackwardPassIOManaged<float>>(
+        device.getXSize(), device.getDSize(), table(key, 16));
+    const auto &io = pair->getPar().refresh_io;
+    pass->populateFBParameter(io, io);
+    access::OneSided::fbPass(*pair) = std::move(pass);
+    auto &updater = access::OneSided::updater(*pair);
+    updater = seededUpdater(*updater, device, childKey(key, 17));
   }
   if (auto *transfer = dynamic_cast<RPU::TransferRPUDevice<float> *>(&device)) {
     auto pass = std::make_unique<RPU::ForwardBackwardPassIOManaged<float>>(

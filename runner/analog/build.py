@@ -21,7 +21,8 @@ from device_ext import (
 )
 from runner.analog.layers import Layer, digital_layers
 from runner.analog.rpu import rpu_config
-from runner.config.schema import Config, ReslConfig
+from runner.config.devices import concrete
+from runner.config.schema import Config, DeviceConfig, ReslConfig
 from runner.errors import UserError
 
 
@@ -106,10 +107,12 @@ def _notes(cfg: Config) -> list[str]:
     notes = []
     algorithm = cfg.algorithm
     if isinstance(algorithm, ReslConfig):
-        notes.append(
-            f"device.n_states: {cfg.device.states:g} states is nominal; with the devices' spread "
-            "a cross-point has more or fewer"
-        )
+        device = concrete(cfg.device)
+        if isinstance(device, DeviceConfig):
+            notes.append(
+                f"device.n_states: {device.states:g} states is nominal; with the devices' spread "
+                "a cross-point has more or fewer"
+            )
         if not (algorithm.scale_fast_lr or algorithm.scale_transfer_lr):
             notes.append(
                 "optim.lr and its schedule move no tile: algorithm.fast_lr is absolute and the "

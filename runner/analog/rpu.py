@@ -17,19 +17,19 @@ from aihwkit.simulator.configs import (
     FloatingPointRPUConfig,
     MixedPrecisionCompound,
     SingleRPUConfig,
-    SoftBoundsDevice,
     TorchInferenceRPUConfig,
     TransferCompound,
     UnitCellRPUConfig,
 )
+from aihwkit.simulator.configs.compounds import UnitCell
 from aihwkit.simulator.parameters import IOParameters, MappingParameter, UpdateParameters
 from aihwkit.simulator.parameters.enums import BoundManagementType, NoiseManagementType, PulseType
 
 from device_ext import KeyedAnalogTile, WarmStartTransferCompound
+from runner.analog.devices import resistive_device
 from runner.config.schema import (
     AnalogSGDConfig,
     Config,
-    DeviceConfig,
     FPSGDConfig,
     FPSGDMConfig,
     IODirectionConfig,
@@ -43,31 +43,6 @@ from runner.config.schema import (
     TTv4Config,
     UpdateConfig,
 )
-
-
-def resistive_device(cfg: DeviceConfig) -> Any:
-    """aihwkit's device of a configuration, one of ours or one that another package registered."""
-    make = getattr(cfg, "build", None)
-    return make() if make is not None else soft_bounds(cfg)
-
-
-def soft_bounds(cfg: DeviceConfig) -> SoftBoundsDevice:
-    """A device whose step shrinks linearly towards its bounds.
-
-    The spreads (30 % on bounds, step and cycle by default) are aihwkit's, so the number of
-    states is nominal: a cross-point has more or fewer.
-    """
-    return SoftBoundsDevice(
-        dw_min=cfg.step,
-        w_min=cfg.w_min,
-        w_max=cfg.w_max,
-        dw_min_dtod=cfg.dw_min_dtod,
-        dw_min_std=cfg.dw_min_std,
-        w_min_dtod=cfg.w_min_dtod,
-        w_max_dtod=cfg.w_max_dtod,
-        up_down=cfg.up_down,
-        up_down_dtod=cfg.up_down_dtod,
-    )
 
 
 def io_parameters(cfg: IODirectionConfig) -> IOParameters:
@@ -124,7 +99,7 @@ def _resl(cfg: Config) -> UnitCellRPUConfig:
     algorithm, warm = cfg.algorithm, cfg.warm_start
     assert isinstance(algorithm, ReslConfig)
     compound = WarmStartTransferCompound(
-        unit_cell_devices=[resistive_device(cfg.device) for _ in range(algorithm.n_tiles)],
+        unit_cell_devices=_devices(cfg, algorithm.n_tiles),
         gamma_vec=algorithm.gamma_vec,
         transfer_every_vec=algorithm.transfer_every_vec,
         units_in_mbatch=True,
@@ -148,8 +123,20 @@ def _resl(cfg: Config) -> UnitCellRPUConfig:
     return UnitCellRPUConfig(device=compound, **_pulsed_tile(cfg))
 
 
-def _analog_sgd(cfg: Config) -> SingleRPUConfig:
-    return SingleRPUConfig(device=resistive_device(cfg.device), **_pulsed_tile(cfg))
+def _devices(cfg: Config, n: int) -> list[Any]:
+    """The `n` devices of a compound; of different ones aihwkit takes two kinds, as here."""
+    fast = cfg.device if cfg.fast_device is None else cfg.fast_device
+    return [resistive_device(fast), *(resistive_device(cfg.device) for _ in range(n - 1))]
+
+
+def _one_device(cfg: Config) -> Any:
+    return resistive_device(cfg.device, io_parameters(cfg.io.transfer))
+
+
+def _analog_sgd(cfg: Config) -> SingleRPUConfig | UnitCellRPUConfig:
+    device = _one_device(cfg)
+    kind: Any = UnitCellRPUConfig if isinstance(device, UnitCell) else SingleRPUConfig
+    return kind(device=device, **_pulsed_tile(cfg))
 
 
 def _transfer(cfg: Config) -> dict[str, Any]:
@@ -157,7 +144,7 @@ def _transfer(cfg: Config) -> dict[str, Any]:
     algorithm = cfg.algorithm
     assert isinstance(algorithm, TransferConfig)
     return {
-        "unit_cell_devices": [resistive_device(cfg.device) for _ in range(algorithm.n_devices)],
+        "unit_cell_devices": _devices(cfg, algorithm.n_devices),
         "transfer_every": algorithm.transfer_every,
         "units_in_mbatch": algorithm.units_in_mbatch,
         "n_reads_per_transfer": algorithm.n_reads_per_transfer,
@@ -206,7 +193,7 @@ def _mixed_precision(cfg: Config) -> DigitalRankUpdateRPUConfig:
     algorithm = cfg.algorithm
     assert isinstance(algorithm, MixedPrecisionConfig)
     compound = MixedPrecisionCompound(
-        device=resistive_device(cfg.device),
+        device=_one_device(cfg),
         transfer_every=algorithm.transfer_every,
         granularity=algorithm.granularity,
         transfer_lr=algorithm.transfer_lr,

@@ -27,6 +27,9 @@ _EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 _TRUE = {"yes", "on", "1", "y", "t"}
 _FALSE = {"no", "off", "0", "n", "f"}
 
+_MANY = 6
+"""More options than this are not named in a message."""
+
 _Typed = Callable[[str], bool]
 
 
@@ -63,8 +66,10 @@ def _dataclass(cls: type, values: Any, prefix: str, typed: frozenset[str]) -> An
         annotation, optional = split_optional(hints[field.name])
         value = values[field.name]
         classes = options_of(annotation)
-        if classes:
+        if classes and not (optional and value is None):
             found[field.name] = _dataclass(_option(classes, value, path), value, path + ".", typed)
+        elif classes:
+            found[field.name] = None
         else:
             found[field.name] = check_value(path, value, annotation, optional, spec_of(field))
     return cls(**found)
@@ -100,6 +105,10 @@ def foreign_key(path: str, value: Any, chosen: str) -> ConfigError:
     owners = sorted(
         {o for p, os in key_paths().items() if p == path or p.startswith(path + ".") for o in os}
     )
+    if chosen == "None":
+        return ConfigError(path, value, f"needs a {group}", f"{group}={owners[0]}")
+    if len(owners) > _MANY:
+        return ConfigError(path, value, f"{group}={chosen} has no such key")
     return ConfigError(
         path, value, f"is a key of {group}={'|'.join(owners)}, not of {group}={chosen}"
     )

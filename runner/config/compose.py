@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, OverrideType
@@ -36,6 +37,7 @@ from runner.config.extras import (
 from runner.config.folders import conf_dir
 from runner.config.hydra_keys import check_plugin_keys, is_plugin_key
 from runner.config.keyset import key_named, key_paths, sections, split_optional, unknown_key
+from runner.config.measurement import with_measurements
 from runner.config.own_parts import default_values, own_parts
 from runner.config.paths import check_paths
 from runner.config.schema import Config
@@ -51,6 +53,9 @@ _NOT_HYDRAS = {
     "hydra.output_subdir": ("the run folder keeps config.yaml itself", None),
     "hydra.job.chdir": ("a run does not change the working folder", None),
 }
+DEVICE_GROUPS = ("device", "fast_device")
+_STEP = ("n_states", "dw_min")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 
@@ -72,15 +77,49 @@ def load_config(
 
 def complete_overrides(overrides: Sequence[str]) -> list[str]:
     """Let ``device.n_states`` replace a preset's ``device.dw_min`` and the other way round."""
-    typed = {text.split("=", 1)[0].lstrip("+") for text in overrides}
-    added = []
-    for given, other in (
-        ("device.n_states", "device.dw_min"),
-        ("device.dw_min", "device.n_states"),
-    ):
-        if given in typed and other not in typed:
-            added.append(f"{other}=null")
+    typed = typed_paths(overrides)
+    pairs = [(f"{g}.{a}", f"{g}.{b}") for g in DEVICE_GROUPS for a, b in (_STEP, _STEP[::-1])]
+    added = [f"{other}=null" for given, other in pairs if given in typed and other not in typed]
     return [*overrides, *added]
+
+
+def own_steps(overrides: Sequence[str], folders: Sequence[Path]) -> dict[str, float]:
+    """Steps (dw_min) of the devices that are chosen on the command line and keep their own.
+
+    The number of states in an experiment is meant for the experiment's device; only one that is
+    typed changes ``device=reram_es``.
+
+    Args:
+        overrides: of the run.
+        folders: that hold the groups, the first one first.
+
+    Returns:
+        ``dw_min`` by group.
+    """
+    typed = typed_paths(overrides)
+    found = {}
+    for group in DEVICE_GROUPS:
+        if group not in typed or {f"{group}.{name}" for name in _STEP} & typed:
+            continue
+        option = next(t.split("=", 1)[1] for t in reversed(overrides) if t.startswith(f"{group}="))
+        step = _device_options(folders).get(option.strip("'\""), {}).get("dw_min")
+        if step is not None:
+            found[group] = step
+    return found
+
+
+def _device_options(folders: Sequence[Path]) -> dict[str, Any]:
+    """The keys of every device, by option: files of the folders, then registered classes."""
+    found = {name: default_values(part) for name, part in own_parts()["device"].items()}
+    for folder in reversed(folders):
+        for file in sorted((folder / "device").glob("*.yaml")):
+            try:
+                loaded = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+            except (OSError, YAMLError) as error:
+                raise ConfigError(str(file), NO_VALUE, _first_line(error)) from None
+            if isinstance(loaded, dict):
+                found[file.stem] = loaded
+    return found
 
 
 def typed_paths(overrides: Sequence[str]) -> set[str]:
@@ -117,12 +156,17 @@ class Composer:
         for folder in _search_path_override(overrides):
             search_path.prepend("hydra.searchpath", folder, anchor=schema)
         register_sweeper()
+        self.folders = _folders(search_path)
+        for name, node in _device_options(self.folders).items():
+            ConfigStore.instance().store(group="fast_device", name=name, node=node)
         self._name = config_name
         self._loader = ConfigLoaderImpl(config_search_path=search_path)
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
         self._group_options: dict[str, list[str]] = {}
-        self._group_names = tuple(g for g in self._loader.list_groups("") if g != "hydra")
+        # Groups that are files; fast_device has the options of device, under another name.
+        groups = [g for g in self._loader.list_groups("") if g != "hydra"]
+        self._group_names = (*groups, "fast_device")
         if not self._loader.repository.config_exists(config_name):
             raise ConfigError("--config-name", config_name, "there is no such configuration")
 
@@ -231,7 +275,7 @@ class Composer:
                 typed, value, "the group exists already; write it without +", f"{group}={value}"
             )
         for choice in _values(item):
-            if choice is None and group in _PRESETS:
+            if choice is None and group in (*_PRESETS, "fast_device"):
                 continue
             check_extra(group, choice)
             if not isinstance(choice, str) or choice not in options:
@@ -293,7 +337,7 @@ class Composer:
                 key, _, value = _input(item).partition("=")
                 raise ConfigError(key, value, _first_line(error)) from None
         try:
-            return finish(values, overrides)
+            return finish(values, overrides, self.folders)
         except ConfigError as error:
             raise _as_typed(error, settings) from None
 
@@ -315,8 +359,16 @@ class Composer:
         return self._parse_all(texts)
 
 
-def finish(values: DictConfig, overrides: Sequence[str]) -> Config:
-    """A composition, all values set -> checked `Config` with its run folder resolved."""
+def finish(values: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> Config:
+    """A composition, all values set -> checked `Config` with its run folder resolved.
+
+    Args:
+        values: the composition.
+        overrides: of the run.
+        folders: that hold the groups, the first one first.
+    """
+    for group, step in own_steps(overrides, folders).items():
+        values[group].update({"n_states": None, "dw_min": step})
     try:
         plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -325,10 +377,18 @@ def finish(values: DictConfig, overrides: Sequence[str]) -> Config:
         key = getattr(error, "full_key", None) or "conf"
         raise ConfigError(str(key), NO_VALUE, _first_line(error)) from None
     assert isinstance(plain, dict)
-    config = resolve_run_dir(config_from_values(plain, typed_paths(overrides)))  # type: ignore[arg-type]
+    config = config_from_values(plain, typed_paths(overrides))  # type: ignore[arg-type]
+    config = resolve_run_dir(with_measurements(config))
     check_paths(config)
     check_trackers(config)
     return config
+
+
+def _folders(search_path: ConfigSearchPath) -> list[Path]:
+    """Folders of a search path, the first one first."""
+    paths = [entry.path or "" for entry in search_path.get_path()]
+    files = [path.removeprefix("file://") for path in paths]
+    return [Path(path) for path in files if path and "://" not in path]
 
 
 def _check_alone(item: Override) -> None:

@@ -7,7 +7,10 @@ import fnmatch
 from runner.config.errors import ConfigError, nearest, show
 from runner.config.schema import (
     DIGITAL_ALGORITHMS,
+    PULSED_ALGORITHMS,
     Config,
+    DeviceConfig,
+    PiecewiseStepConfig,
     ReslConfig,
     ResNetConfig,
     TransferConfig,
@@ -35,11 +38,15 @@ _IMAGE_SHAPES = {
 _USUAL_IMAGE_SIZE = 32
 _CLASSES = {"cifar100": 100}
 _MAX_COUNTER = 2**31
+_COMPOUNDS = ("resl", "ttv1", "ttv2", "ttv3", "ttv4")
+_ONE_DEVICE = ("analog_sgd", "mp")
+_DEVICE_TAKERS = {"ideal": ("analog_sgd",), "pcm": ("analog_sgd", "mp")}
+"""Algorithms of ours that take a device which not all take."""
 
 
 def check_consistency(config: Config) -> None:
     """Raise `ConfigError` for the first pair of keys that contradict each other."""
-    _check_device(config)
+    _check_devices(config)
     _check_io(config)
     _check_blocks(config)
     _check_layers(config)
@@ -50,30 +57,73 @@ def check_consistency(config: Config) -> None:
     _check_tracking(config)
 
 
-def _check_device(config: Config) -> None:
-    device = config.device
+def _check_devices(config: Config) -> None:
+    algorithm = config.algorithm
+    ours = algorithm.name in PULSED_ALGORITHMS
+    if config.fast_device is not None and is_pulsed(algorithm) and algorithm.name in _ONE_DEVICE:
+        raise ConfigError(
+            "fast_device",
+            config.fast_device.name,
+            f"algorithm={algorithm.name} has one device only; {_either('algorithm', _COMPOUNDS)} "
+            "has a gradient tile",
+            "null",
+        )
+    for group in ("device", "fast_device"):
+        device = getattr(config, group)
+        if device is None:
+            continue
+        takers = _DEVICE_TAKERS.get(device.name)
+        if ours and takers is not None and algorithm.name not in takers:
+            raise ConfigError(
+                group,
+                device.name,
+                f"aihwkit's compounds do not take it, so algorithm={algorithm.name} does not; "
+                f"{_either('algorithm', takers)} does",
+            )
+        if isinstance(device, DeviceConfig):
+            _check_step(group, device, is_pulsed(algorithm), algorithm.name)
+        if isinstance(device, PiecewiseStepConfig):
+            _check_nodes(group, device)
+
+
+def _check_step(group: str, device: DeviceConfig, needed: bool, algorithm: str) -> None:
     if device.n_states is not None and device.dw_min is not None:
         raise ConfigError(
-            "device.dw_min",
+            f"{group}.dw_min",
             device.dw_min,
-            f"device.n_states={device.n_states:g} is set too; set one of them to null",
+            f"{group}.n_states={device.n_states:g} is set too; set one of them to null",
         )
     if device.n_states is None and device.dw_min is None:
-        if is_pulsed(config.algorithm):
+        if needed:
             raise ConfigError(
-                "device.n_states",
+                f"{group}.n_states",
                 None,
-                f"algorithm={config.algorithm.name} needs device.n_states or device.dw_min",
+                f"algorithm={algorithm} needs {group}.n_states or {group}.dw_min",
             )
         return
     limit = (device.w_max - device.w_min) / 2
     if device.dw_min is not None and device.dw_min > limit:
         raise ConfigError(
-            "device.dw_min",
+            f"{group}.dw_min",
             device.dw_min,
-            "must leave at least 2 states: at most (device.w_max - device.w_min) / 2",
+            f"must leave at least 2 states: at most ({group}.w_max - {group}.w_min) / 2",
             f"{limit:g}",
         )
+
+
+def _check_nodes(group: str, device: PiecewiseStepConfig) -> None:
+    up, down = device.piecewise_up, device.piecewise_down
+    if len(up) < 2:
+        raise ConfigError(f"{group}.piecewise_up", up, "needs at least 2 nodes", "[1,1]")
+    if len(down) != len(up):
+        raise ConfigError(
+            f"{group}.piecewise_down",
+            down,
+            f"needs as many nodes as {group}.piecewise_up, which has {len(up)}",
+        )
+    for name, nodes in (("piecewise_up", up), ("piecewise_down", down)):
+        if not any(nodes):
+            raise ConfigError(f"{group}.{name}", nodes, "at least one node must be above 0")
 
 
 def _check_blocks(config: Config) -> None:
@@ -208,7 +258,8 @@ _TAKERS = {"momentum": ("sgd", "fp_sgdm"), "weight_decay": ("sgd", "adamw", "fp_
 
 
 def _either(group: str, options: tuple[str, ...]) -> str:
-    return f"{group}=" + ", ".join(options[:-1]) + f" or {options[-1]}"
+    first = ", ".join(options[:-1])
+    return f"{group}={first} or {options[-1]}" if first else f"{group}={options[0]}"
 
 
 def _check_warm_start(config: Config) -> None:

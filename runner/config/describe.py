@@ -45,7 +45,9 @@ def _describe(key: Key) -> KeyDescription:
     if typing.get_origin(annotation) is Literal:
         kind, allowed = "text", " | ".join(typing.get_args(annotation))
     elif typing.get_origin(annotation) is tuple:
-        kind, allowed = "list", "entries " + ", ".join(key.spec.choices) if key.spec.choices else ""
+        kind, allowed = "list", key.spec.range_text().removeprefix("must be ")
+        if key.spec.choices:
+            allowed = "entries " + ", ".join(key.spec.choices)
     else:
         kind = "text" if annotation is str else annotation.__name__
         allowed = key.spec.range_text().removeprefix("must be ")
@@ -81,23 +83,35 @@ def markdown() -> str:
         "|---|---|",
     ]
     lines += [f"| `{g}={o}` | {_cell(text)} |" for g, o, text in describe_options()]
-    section: tuple[str, str] | None = None
-    for key in describe_keys():
-        head = key.path.partition(".")[0] if "." in key.path else ""
-        if (head, key.option) != section:
-            section = (head, key.option)
-            title = "top level" if not head else f"{head}={key.option}" if key.option else head
-            lines += [f"## {title}", "", "| key | type | allowed | default | meaning |"]
-            lines += ["|---|---|---|---|---|"]
-        cells = [f"`{key.path}`", key.type, key.allowed, f"`{key.default}`", key.doc]
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    for title, rows in _sections().items():
+        lines += [f"## {title}", "", "| key | type | allowed | default | meaning |"]
+        lines += ["|---|---|---|---|---|", *rows]
     text = "\n".join(lines)
     return text.replace("|\n## ", "|\n\n## ") + "\n"
+
+
+def _sections() -> dict[str, list[str]]:
+    """Rows of the reference by heading; what several options of a group share stands once."""
+    options: dict[tuple[str, ...], list[str]] = {}
+    for key in describe_keys():
+        if not key.path.startswith(_LIKE_DEVICE):
+            row = (key.path, key.type, key.allowed, key.default, key.doc)
+            options.setdefault(row, []).append(key.option)
+    sections: dict[str, list[str]] = {}
+    for (path, kind, allowed, default, doc), of in options.items():
+        head = path.partition(".")[0] if "." in path else ""
+        title = "top level" if not head else f"{head}={', '.join(of)}" if of[0] else head
+        cells = [f"`{path}`", kind, allowed, f"`{default}`", doc]
+        row = "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+        sections.setdefault(title, []).append(row)
+    return sections
 
 
 def _cell(text: Any) -> str:
     return str(text).replace("|", "\\|").replace("\n", " ")
 
+
+_LIKE_DEVICE = "fast_device."
 
 _INTRODUCTION = """
 # Configuration keys
@@ -110,4 +124,7 @@ experiment comes on top. `python -m runner --cfg job` shows the result.
 
 A wrong key or value ends the command before anything is loaded or written: one line on standard
 error names the key, the value and what is allowed, and the exit status is 2.
+
+The group `fast_device` has the options and keys of `device`, for the gradient tile of a compound;
+its default is null: like the other tiles.
 """

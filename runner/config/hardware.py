@@ -1,4 +1,4 @@
-"""The hardware: resistive device, input and output of a tile, pulse trains, layers onto tiles."""
+"""The hardware around the devices: input and output of a tile, pulse trains, layers onto tiles."""
 
 # ruff: noqa: RUF009  (`key` makes a dataclass field, which ruff can not see)
 from __future__ import annotations
@@ -7,56 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runner.config.keys import key
-
-
-@dataclass(frozen=True)
-class DeviceConfig:
-    """A resistive device, aihwkit's SoftBoundsDevice. Weights are dimensionless.
-
-    Exactly one of `n_states` and `dw_min` is set.
-    """
-
-    name: Literal["soft_bounds"] = key("soft_bounds", "Device model.")
-    n_states: float | None = key(
-        None,
-        "Nominal number of conductance states, (w_max - w_min) / dw_min. "
-        "Set this or dw_min, not both.",
-        ge=2,
-        common=True,
-    )
-    dw_min: float | None = key(
-        None, "Mean step of one pulse at w = 0. Set this or n_states, not both.", gt=0, common=True
-    )
-    w_min: float = key(-1.0, "Mean lower bound of the weight.", lt=0)
-    w_max: float = key(1.0, "Mean upper bound of the weight.", gt=0)
-    dw_min_dtod: float = key(
-        0.3, "Device-to-device spread of dw_min, relative to dw_min.", ge=0, le=10
-    )
-    dw_min_std: float = key(
-        0.3, "Cycle-to-cycle spread of a step, relative to dw_min.", ge=0, le=10
-    )
-    w_max_dtod: float = key(0.3, "Device-to-device spread of w_max, relative.", ge=0, le=10)
-    w_min_dtod: float = key(0.3, "Device-to-device spread of w_min, relative.", ge=0, le=10)
-    up_down: float = key(
-        0.0, "Mean asymmetry between up and down steps; positive: up is larger.", gt=-1, lt=1
-    )
-    up_down_dtod: float = key(0.01, "Device-to-device spread of up_down.", ge=0, le=10)
-
-    @property
-    def step(self) -> float:
-        """The mean step at w = 0: `dw_min`, or ``(w_max - w_min) / n_states``."""
-        if self.dw_min is not None:
-            return self.dw_min
-        if self.n_states is None:
-            raise ValueError("neither device.n_states nor device.dw_min is set")
-        return (self.w_max - self.w_min) / self.n_states
-
-    @property
-    def states(self) -> float:
-        """The nominal number of states: `n_states`, or ``(w_max - w_min) / dw_min``."""
-        if self.n_states is not None:
-            return self.n_states
-        return (self.w_max - self.w_min) / self.step
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def _groups() -> str:
         if folder.is_dir() and folder.name != "hydra":
             names = [path.stem for path in folder.glob("*.yaml")] + list(own.get(folder.name, ()))
             rows.append((folder.name, ", ".join(sorted(names))))
+            if folder.name == "device":
+                rows.append(("fast_device", "null (like device), or an option of device"))
     rows.append(("hydra/launcher", "basic, joblib, ray, slurm (docs/clusters.md)"))
     rows.append(("hydra/sweeper", "basic, optuna"))
     return "Groups (group=option)\n" + _table(rows)
@@ -45,10 +47,11 @@ def _groups() -> str:
 
 def _keys() -> str:
     rows = []
-    for key in describe_keys():
-        if key.common:
+    for key in {key.path: key for key in reversed(describe_keys())}.values():
+        if key.common and not key.path.startswith("fast_device."):
             allowed = f"; {key.allowed}" if key.allowed else ""
             rows.append((key.path, f"{key.doc} [{key.default}{allowed}]"))
+    rows.reverse()
     return "Most used keys (key=value) [default; allowed]\n" + _table(rows)
 
 

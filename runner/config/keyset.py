@@ -43,6 +43,8 @@ def field_types(cls: type) -> dict[str, Any]:
         for group, parts in own_parts().items():
             for part in parts.values():
                 hints[group] = hints[group] | part
+        for part in own_parts()["device"].values():
+            hints["fast_device"] = hints["fast_device"] | part
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
@@ -87,7 +89,7 @@ def _walk(
         annotation = field_types(cls)[field.name]
         path, spec = prefix + field.name, spec_of(field)
         default = getattr(instance, field.name)
-        classes = options_of(annotation)
+        classes = options_of(split_optional(annotation)[0])
         if not classes:
             if parent is not None:
                 doc = f"{parent.doc} {spec.doc}"

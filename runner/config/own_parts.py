@@ -52,5 +52,11 @@ def _group(group: str) -> dict[str, type]:
 
 
 def default_values(part: type) -> dict[str, Any]:
-    """The keys of a registered class with their defaults, as a YAML option would hold them."""
-    return dataclasses.asdict(part())
+    """The keys of a registered class with their defaults, as a YAML option would hold them.
+
+    A device that names no step has ten states, like the built-in ones.
+    """
+    values = dataclasses.asdict(part())
+    if "n_states" in values and values["n_states"] is values.get("dw_min") is None:
+        values["n_states"] = 10
+    return values

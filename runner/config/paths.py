@@ -19,7 +19,7 @@ def check_paths(config: Config) -> None:
         ConfigError: naming the key and what is in the way.
     """
     run_dir = Path(config.run.dir)
-    _check_folder("run.dir", config.run.dir, run_dir)
+    check_folder("run.dir", config.run.dir, run_dir)
     holds_run = any((run_dir / name).exists() for name in _RUN_FILES)
     if config.run.resume == "must" and not holds_run:
         raise ConfigError(
@@ -69,12 +69,17 @@ def _check_data_root(data: DataConfig) -> None:
         raise ConfigError(
             "data.root", data.root, "does not exist, and data.download=false forbids fetching"
         )
-    _check_folder("data.root", data.root, root, must_write=data.download)
+    check_folder("data.root", data.root, root, must_write=data.download)
     if data.root != DataConfig().root and not root.exists() and not root.parent.is_dir():
         raise ConfigError("data.root", data.root, f"its parent {root.parent} does not exist")
 
 
-def _check_folder(key: str, value: str, folder: Path, must_write: bool = True) -> None:
+def check_folder(key: str, value: str, folder: Path, must_write: bool = True) -> None:
+    """Check that a folder is there, or can be made.
+
+    Raises:
+        ConfigError: naming the key and what is in the way.
+    """
     try:
         if folder.exists() and not folder.is_dir():
             raise ConfigError(key, value, "is a file; a folder is needed")

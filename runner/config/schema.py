@@ -35,8 +35,16 @@ from runner.config.algorithms import (
     TTv4Config,
     is_pulsed,
 )
-from runner.config.hardware import (
+from runner.config.devices import (
+    AnyDevice,
     DeviceConfig,
+    FittedConfig,
+    IdealConfig,
+    PCMConfig,
+    PiecewiseStepConfig,
+    SoftBoundsConfig,
+)
+from runner.config.hardware import (
     IOConfig,
     IODirectionConfig,
     MappingConfig,
@@ -52,26 +60,32 @@ __all__ = [
     "AdamWConfig",
     "AlgorithmConfig",
     "AnalogSGDConfig",
+    "AnyDevice",
     "CheckpointConfig",
     "Config",
     "DataConfig",
     "DeviceConfig",
     "FPSGDConfig",
     "FPSGDMConfig",
+    "FittedConfig",
     "Geometric",
     "IOConfig",
     "IODirectionConfig",
+    "IdealConfig",
     "LeNet5Config",
     "MappingConfig",
     "MixedPrecisionConfig",
     "ModelConfig",
     "NetworkConfig",
     "OptimConfig",
+    "PCMConfig",
+    "PiecewiseStepConfig",
     "ResNetConfig",
     "ReslConfig",
     "RunConfig",
     "SGDConfig",
     "SGDPlainConfig",
+    "SoftBoundsConfig",
     "SweepConfig",
     "TTv1Config",
     "TTv2Config",
@@ -284,7 +298,10 @@ class Config:
 
     model: ModelConfig = key(LeNet5Config, "The network.")
     algorithm: AlgorithmConfig = key(ReslConfig, "Training algorithm.")
-    device: DeviceConfig = key(DeviceConfig, "Resistive device.")
+    device: AnyDevice = key(SoftBoundsConfig, "Resistive device.")
+    fast_device: AnyDevice | None = key(
+        None, "Another device for the gradient tile of a compound; null = like the others."
+    )
     io: IOConfig = key(IOConfig, "Input and output of the tiles.")
     update: UpdateConfig = key(UpdateConfig, "Pulse trains.")
     data: DataConfig = key(DataConfig, "Data set.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.config.check import config_from_values
 from runner.config.errors import ConfigError
-from runner.config.schema import Config, ReslConfig, is_pulsed
+from runner.config.schema import Config, DeviceConfig, ReslConfig, is_pulsed
 
 AUTO_DIR = "auto"
 
@@ -21,6 +21,10 @@ NOT_HASHED = (
     "data.root",
     "data.download",
     "data.workers",
+    "device.csv",
+    "device.parameters",
+    "fast_device.csv",
+    "fast_device.parameters",
     "checkpoint.every_epochs",
     "checkpoint.every_minutes",
     "checkpoint.keep",
@@ -88,7 +92,10 @@ def run_slug(config: Config) -> str:
     if isinstance(algorithm, ReslConfig):
         parts.append(f"n{algorithm.n_tiles}")
     if is_pulsed(algorithm):
-        parts.append(f"s{config.device.states:.4g}")
+        if config.device.name != "soft_bounds":
+            parts.append(config.device.name)
+        if isinstance(config.device, DeviceConfig):
+            parts.append(f"s{config.device.states:.4g}")
     if config.warm_start.enabled:
         parts.append("warm")
     parts += [f"seed{config.run.seed}", config_hash(config)]

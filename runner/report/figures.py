@@ -50,21 +50,29 @@ class Picture:
     svg: str = ""
 
 
-def draw_all(groups: Sequence[Group], folder: Path, common: str) -> list[Picture]:
+Drawing = Callable[[Sequence[Group]], "tuple[Any, Picture] | None"]
+"""Draws a figure of the groups; None where there is nothing to draw."""
+
+
+def draw_all(
+    groups: Sequence[Group], folder: Path, common: str, more: Sequence[Drawing] = ()
+) -> list[Picture]:
     """Draw whatever the runs give, each as PNG and SVG.
 
     Args:
         groups: of the report.
         folder: gets the files; exists.
         common: the configuration that all share, for the captions.
+        more: drawings of other modules.
     """
-    draw: list[Callable[[Sequence[Group]], tuple[Any, Picture] | None]] = [
+    draw: list[Drawing] = [
         accuracy_curves,
         final_accuracy,
         warm_start_timeline,
         conductances,
         writes,
         cost,
+        *more,
     ]
     pictures = []
     for make in draw:
@@ -79,7 +87,7 @@ def draw_all(groups: Sequence[Group], folder: Path, common: str) -> list[Picture
     return pictures
 
 
-def _count(groups: Sequence[Group]) -> str:
+def count_text(groups: Sequence[Group]) -> str:
     """E.g. ``n = 2 runs a configuration, seeds 1, 2.``"""
     sizes = sorted({len(group.runs) for group in groups})
     n = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
@@ -142,7 +150,7 @@ def accuracy_curves(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
         axis.legend(frameon=False, fontsize=8)
         whole_numbers(axis)
     _tidy(axes, len(panels), columns, "epoch", "test accuracy, %")
-    caption = f"Mean over seeds; bands: ± one standard deviation. {_count(groups)}"
+    caption = f"Mean over seeds; bands: ± one standard deviation. {count_text(groups)}"
     return figure, Picture(
         "curves", "Accuracy by epoch", caption, "Test accuracy against the epoch, a line each."
     )
@@ -189,7 +197,7 @@ def final_accuracy(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
     palette = colours(len(lines))
     for i, (name, points) in enumerate(lines.items()):
         mean = [_mean(group) for _, group in points]
-        spread = [_spread(_finals(group)) for _, group in points]
+        spread = [_spread(finals(group)) for _, group in points]
         x = [value for value, _ in points]
         style: dict[str, Any] = {"color": palette[i], "capsize": 3}
         if key is None:
@@ -198,8 +206,8 @@ def final_accuracy(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
         mark = MARKS[i % len(MARKS)]
         axis.errorbar(x, mean, yerr=spread, marker=mark, label=name or None, **style)
         for value, group in points:
-            finals = _finals(group)
-            axis.scatter([value] * len(finals), finals, s=9, color=palette[i], alpha=0.5, zorder=3)
+            runs = finals(group)
+            axis.scatter([value] * len(runs), runs, s=9, color=palette[i], alpha=0.5, zorder=3)
     if key is None:
         axis.set_xlabel("final test accuracy, %")
     else:
@@ -212,7 +220,7 @@ def final_accuracy(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
             axis.set_xticks(ticks)
         if any(lines):
             axis.legend(frameon=False, fontsize=8)
-    caption = f"Mean ± standard deviation over seeds; dots: single runs. {_count(groups)}"
+    caption = f"Mean ± standard deviation over seeds; dots: single runs. {count_text(groups)}"
     return figure, Picture(
         "final", "Final accuracy", caption, "Final test accuracy of each configuration."
     )
@@ -235,7 +243,8 @@ def _number(text: str) -> bool:
         return False
 
 
-def _finals(group: Group) -> list[float]:
+def finals(group: Group) -> list[float]:
+    """Final test accuracies of a group's finished runs, in per cent."""
     values = (run.last("test/accuracy") for run in group.finished)
     return [100 * value for value in values if value is not None]
 
@@ -245,7 +254,7 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _mean(group: Group) -> float:
-    return float(np.mean(_finals(group)))
+    return float(np.mean(finals(group)))
 
 
 def warm_start_timeline(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
@@ -276,7 +285,9 @@ def warm_start_timeline(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
         for stage in stages
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=8, frameon=False, fontsize=8)
-    caption = f"Target device k of the warm start, then the chain. {_count([g for g, _ in rows])}"
+    caption = (
+        f"Target device k of the warm start, then the chain. {count_text([g for g, _ in rows])}"
+    )
     return figure, Picture(
         "warm_start", "Warm start", caption, "The stage of the warm start in each epoch."
     )
@@ -389,7 +400,9 @@ def writes(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
     axis.set_ylabel("pulses written, all layers")
     whole_numbers(axis)
     axis.legend(frameon=False, fontsize=7, ncols=1 + len(drawn) // 12)
-    caption = f"Pulses over the whole training, mean over seeds. {_count([g for g, _ in drawn])}"
+    caption = (
+        f"Pulses over the whole training, mean over seeds. {count_text([g for g, _ in drawn])}"
+    )
     return figure, Picture("writes", "Writes", caption, "Pulses written to each device.")
 
 
@@ -419,7 +432,7 @@ def cost(groups: Sequence[Group]) -> tuple[Any, Picture] | None:
         axis.invert_yaxis()
     left.set_yticks(range(len(drawn)), [group.label for group in drawn], fontsize=8)
     right.set_yticks([])
-    caption = f"Mean ± standard deviation over runs. {_count(drawn)}"
+    caption = f"Mean ± standard deviation over runs. {count_text(drawn)}"
     return figure, Picture(
         "cost", "Time and memory", caption, "Time of an epoch and peak memory, a bar each."
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from runner.files import write_atomic
 from runner.report.collect import Run, differing_keys, find_runs, show
 from runner.report.figures import Picture, draw_all
+from runner.report.heatmap import breakdown_table, heat_maps
 from runner.report.page import Section, render
 from runner.report.tables import (
     BAD,
@@ -63,11 +64,12 @@ def make_report(folders: Sequence[Path], out: Path, title: str | None = None) ->
     figures, tables = out / "figures", out / "tables"
     for folder in (figures, tables):
         folder.mkdir(parents=True, exist_ok=True)
-    pictures = {p.name: p for p in draw_all(groups, figures, _common(runs))}
+    pictures = {p.name: p for p in draw_all(groups, figures, _common(runs), [heat_maps])}
     grid = accuracy_grid(groups)
     frames = {
         "final": final_table(groups),
         "grid": pd.DataFrame() if grid is None else grid,
+        "robustness": breakdown_table(groups),
         "failures": failures_table(runs),
         "differences": differences_table(runs),
         "writes": writes_table(groups),
@@ -111,6 +113,9 @@ def _sections(pictures: dict[str, Picture], frames: dict[str, pd.DataFrame]) -> 
     wanted = [
         section("failures", "Failures", "The same command again continues them.", (), ["failures"]),
         section("final", "Final accuracy", counted, ["final"], ["grid", "final"]),
+        section(
+            "robustness", "Robustness", "Where each breaks down.", ["robustness"], ["robustness"]
+        ),
         section("curves", "Accuracy by epoch", "", ["curves"], ()),
         section("warm-start", "Warm start", "", ["warm_start"], ()),
         section("conductances", "Conductances", "", ["conductances"], ()),

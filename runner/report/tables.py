@@ -64,7 +64,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
         by_values.setdefault(configuration(run, keys), []).append(run)
     return [
         Group(label(keys, v), tuple(keys), v, tuple(sorted(members, key=_by_seed)))
-        for v, members in sorted(by_values.items(), key=lambda item: tuple(map(_order, item[0])))
+        for v, members in sorted(by_values.items(), key=lambda item: tuple(map(order, item[0])))
     ]
 
 
@@ -72,7 +72,7 @@ def _by_seed(run: Run) -> tuple[int, str]:
     return (run.seed if isinstance(run.seed, int) else -1, run.name)
 
 
-def _order(value: str) -> tuple[int, float, str]:
+def order(value: str) -> tuple[int, float, str]:
     """Numbers by size, then texts."""
     try:
         return 0, float(value), ""
@@ -125,7 +125,7 @@ def accuracy_grid(groups: Sequence[Group]) -> pd.DataFrame | None:
         head = f"{column.rpartition('.')[2]}={group.values[at]}"
         columns[head] = None
         cells.setdefault(row, {})[head] = _mean_text(group)
-    ordered = sorted(columns, key=lambda head: _order(head.partition("=")[2]))
+    ordered = sorted(columns, key=lambda head: order(head.partition("=")[2]))
     frame = pd.DataFrame.from_dict(cells, orient="index").reindex(columns=ordered)
     return frame.fillna("").rename_axis("test accuracy, %").reset_index()
 
@@ -171,7 +171,7 @@ def differences_table(runs: Sequence[Run]) -> pd.DataFrame:
         for run in known:
             value = show(run.config[key]) if key in run.config else "absent"
             counted[value] = counted.get(value, 0) + 1
-        texts = [f"{v} ({n})" for v, n in sorted(counted.items(), key=lambda i: _order(i[0]))]
+        texts = [f"{v} ({n})" for v, n in sorted(counted.items(), key=lambda i: order(i[0]))]
         rows.append({"key": key, "values (runs)": ", ".join(texts)})
     return pd.DataFrame(rows, columns=["key", "values (runs)"])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.config import Config, ConfigError, config_to_dict, describe_keys, load_config
+from runner.config.compose import Composer
 from runner.config.describe import markdown
 from runner.config.folders import conf_dir
 from runner.config.schema import AnalogSGDConfig, DeviceConfig, FPSGDConfig, ReslConfig, SGDConfig
@@ -23,6 +24,10 @@ OPTIONS = sorted(
 def test_every_option_composes(option):
     colour = option.startswith(("data=fake", "data=cifar"))
     also = ["model=resnet18"] if colour else []
+    if option == "device=fitted":
+        also.append(f"device.csv={ROOT / 'docs' / 'pulse_response_generated.csv'}")
+    if option in ("device=ideal", "device=pcm"):
+        also.append("algorithm=analog_sgd")
     config = load_config([option, *also])
     group, _, name = option.partition("=")
     if group in ("model", "algorithm", "device", "io", "data"):
@@ -118,6 +123,40 @@ def test_a_typed_step_replaces_the_number_of_states_of_a_preset(experiment):
     assert config.device.step == pytest.approx(0.025)
 
 
+@pytest.mark.parametrize("experiment", [[], ["experiment=lenet5_fashion"]])
+def test_a_device_that_is_chosen_keeps_its_own_step(experiment):
+    """The states of an experiment are meant for the experiment's device."""
+    assert load_config([*experiment, "device=reram_es"]).device.dw_min == 0.00135
+    assert load_config([*experiment, "device=reram_es"]).device.n_states is None
+    fast = load_config([*experiment, "fast_device=ecram"]).fast_device
+    assert (fast.dw_min, fast.n_states) == (0.002, None)
+    typed = load_config([*experiment, "device=reram_es", "device.n_states=80"]).device
+    assert (typed.dw_min, typed.n_states) == (None, 80)
+    # A model without a step of its own takes what the experiment or its file says.
+    model = load_config([*experiment, "device=pow_step"]).device
+    assert model.n_states == (4 if experiment else 10)
+
+
+def test_a_grid_over_devices_keeps_the_step_of_each():
+    jobs, _ = Composer().grid(["device=reram_es,pow_step", "experiment=lenet5_fashion"])
+    assert [job.device.step for job in jobs] == [0.00135, 0.5]
+
+
+def test_what_a_grid_would_run_is_what_hydra_composes(tmp_path, monkeypatch, cli, jobs):
+    """Each job of a grid is composed by Hydra again, in the end."""
+    assert cli("-m", "device=reram_es,pow_step", "fast_device=ecram").status == 0
+    assert [(c.device.dw_min, c.device.n_states) for c in jobs.seen] == [
+        (0.00135, None),
+        (None, 10),
+    ]
+    assert {c.fast_device.dw_min for c in jobs.seen} == {0.002}
+
+
+def test_the_configuration_that_is_shown_is_the_one_that_runs(cli):
+    shown = cli("device=reram_es", "experiment=lenet5_fashion", "--cfg", "job")
+    assert "n_states: null\n  dw_min: 0.00135" in shown.out
+
+
 def test_a_device_without_states_has_no_step():
     with pytest.raises(ValueError, match=r"device\.n_states"):
         _ = DeviceConfig().step
@@ -136,7 +175,8 @@ def test_every_key_is_described():
     described = {key.path: key for key in describe_keys()}
     composed = set(flatten(config_to_dict(load_config())))
     assert composed - set(described) == {
-        f"{group}.name" for group in ("model", "algorithm", "device", "io", "data")
+        *(f"{group}.name" for group in ("model", "algorithm", "device", "io", "data")),
+        "fast_device",  # a group: null, or the keys of a device
     }
     for key in described.values():
         assert key.doc.endswith("."), key.path

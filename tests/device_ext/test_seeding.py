@@ -251,13 +251,32 @@ def test_another_process_gives_the_same_bits() -> None:
     assert there.stdout.strip() == here["digest"]()
 
 
+def test_one_sided_cells_repeat_their_refreshes() -> None:
+    """Read and written with noise: both draw from generators of the cell's own."""
+    device = OneSidedUnitCell(
+        unit_cell_devices=[few_states()],
+        refresh_every=1,
+        refresh_upper_thres=0.1,
+        refresh_lower_thres=0.0,
+        refresh_forward=IOParameters(out_noise=0.3),
+    )
+
+    def weights(seed: int) -> torch.Tensor:
+        torch.manual_seed(1)
+        tile = KeyedAnalogTile(6, 5, config(device))
+        tile.seed(seed, 0)
+        tile.set_learning_rate(0.5)
+        generator = torch.Generator().manual_seed(3)
+        for _ in range(20):
+            x, d = (torch.randn(4, n, generator=generator) for n in (5, 6))
+            tile.update(x, d)
+        return tile.tile.get_weights().clone()
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
 # -- what can not be seeded ----------------------------------------------------------------------
-
-
-def test_one_sided_cells_are_refused() -> None:
-    device = OneSidedUnitCell(unit_cell_devices=[few_states()])
-    with pytest.raises(RuntimeError, match="one-sided unit cells can not be seeded"):
-        KeyedAnalogTile(2, 2, config(device))
 
 
 @pytest.mark.parametrize("where", ["update", "transfer_update"])
