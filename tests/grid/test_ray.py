@@ -92,19 +92,10 @@ def test_a_cluster_gives_the_same_runs(grid, cluster):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_command_leaves_a_checkpoint_and_no_process(grid, until, number):
+def test_a_killed_command_leaves_a_checkpoint_and_no_process(grid, until):
     command = grid.start(*LONG, RAY, "sweep.dir=x")
     until(lambda: any(len(lines) > 1 for lines in grid.metrics("x").values()))
-    os.killpg(command.pid, number)
-    out, err = command.communicate(timeout=120)
+    os.killpg(command.pid, signal.SIGKILL)
+    command.communicate(timeout=120)
     end_all(grid)
-    if number == signal.SIGINT:
-        assert (command.returncode, err) == (
-            130,
-            "warmtile: SIGINT: stopped; the same command goes on from here\n",
-        )
-        assert "interrupted" in out
     assert grid.tensors("x")
-    (summary,) = grid.summaries("x").values()
-    assert summary["status"] == "interrupted"

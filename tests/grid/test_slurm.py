@@ -86,7 +86,8 @@ def test_a_job_near_its_time_limit_puts_itself_back(slurm, node, until):
 @pytest.mark.slow
 def test_a_job_that_may_not_go_on_says_so(slurm, node, until):
     jobs = (*LONG, "run.epochs=500", SLURM, "hydra.launcher.max_num_timeout=0")
-    command = slurm.start(*jobs, "hydra.launcher.timeout_min=2", "sweep.dir=x")
+    limit = ("hydra.launcher.timeout_min=9", "hydra.launcher.signal_delay_s=5")
+    command = slurm.start(*jobs, *limit, "sweep.dir=x")
     until(running(slurm))
     job = node.command("squeue", "--noheader", "--format=%i").strip()
     node.command("scancel", "--signal=USR2", job)
