@@ -142,7 +142,7 @@ def test_a_run_on_a_fitted_device(short_run, tmp_path):
     assert "device.sha256" in str(changed.result.message)
 
     csv.unlink()
-    with pytest.raises(ConfigError, match="mine.csv: does not exist"):
+    with pytest.raises(ConfigError, match=r"mine\.csv: does not exist"):
         short_run("run", *overrides)
     assert evaluate_run(first.folder).accuracies == [longer.metrics[-1]["test/accuracy"]]
 
