@@ -6,6 +6,8 @@ job that dies. Here ``squeue`` is asked, a dead job is recorded, and the others 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import time
 from collections.abc import Sequence
@@ -59,7 +61,8 @@ class SlurmLauncher(_Plugin):
         """
         assert self.config is not None
         try:
-            jobs = self._submit(job_overrides, initial_job_idx)
+            with contextlib.redirect_stderr(io.StringIO()):  # submitit repeats what sbatch says
+                jobs = self._submit(job_overrides, initial_job_idx)
         except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
             raise Refused(f"hydra/launcher=slurm: {_reason(error)}") from error
         waiting = _Waiting(jobs, Ledger(Path(str(self.config.hydra.sweep.dir))), initial_job_idx)

@@ -155,7 +155,7 @@ def test_what_slurm_does_not_take_is_one_line(slurm):
     answer = slurm(*TINY, SLURM, "hydra.launcher.partition=nowhere", "sweep.dir=x")
     assert answer.returncode == 2
     assert answer.stderr.startswith("warmtile: hydra/launcher=slurm: ")
-    assert "invalid partition" in answer.stderr
+    assert "invalid partition" in answer.stderr.lower()
     assert answer.stderr.count("\n") == 1
     assert not (slurm.cwd / "x").exists()
 
