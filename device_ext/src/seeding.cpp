@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <memory>
-#include <stdexcept>
 
 #include "access.h"
 #include "keys.h"

@@ -10,7 +10,7 @@ namespace warmtile {
 
 /** Once, after construction or reload: redraws from `key` what aihwkit seeded by the clock (the
  * tables of normals, the transfer's own pass and updater, the systematic parameters of the
- * input-output). Throws std::runtime_error for a device whose generators are out of reach. */
+ * input-output). */
 void seedTile(RPU::RPUPulsed<float> &tile, uint64_t key);
 
 /** Before each call: sets every generator from `key`, libc's rand() included. About a

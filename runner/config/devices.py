@@ -270,10 +270,15 @@ class PCMConfig(_Exponential, _WriteNoise, DeviceConfig):
         1, "Mini-batches between two looks for pairs to refresh; 0 = never.", ge=0, le=2**20
     )
     refresh_upper_thres: float = key(
-        0.75, "A pair is refreshed where its larger device is above this share of w_max and", ge=0,
+        0.75,
+        "A pair is refreshed where its larger device is above this share of w_max, and its smaller "
+        "one above refresh_lower_thres.",
+        ge=0,
         le=1,
-    )  # fmt: skip
-    refresh_lower_thres: float = key(0.25, "its smaller device above this one.", ge=0, le=1)
+    )
+    refresh_lower_thres: float = key(
+        0.25, "Share of w_max that the smaller device is above, too.", ge=0, le=1
+    )
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The YAML groups, their experiments and the key reference agree with the dataclasses."""
 
+# A device is one of many typed ones; here it is known which.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 from __future__ import annotations
 
 import dataclasses

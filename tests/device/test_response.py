@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ NO_SPREAD = [
 ]
 
 
-def device(*overrides: str):
+def device(*overrides: str) -> Any:
     return load_config(["algorithm=analog_sgd", *overrides]).device
 
 
