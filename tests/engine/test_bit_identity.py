@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from aihwkit.simulator.parameters.io import IOParameters
+from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import Tensor
 
 from device_ext import KeyedAnalogTile, _core
@@ -141,6 +142,30 @@ def test_layouts_give_the_same_bits(layout: str, size: tuple[int, int]) -> None:
         laid_out = [tuple(change(v) if on else v.view(change(v).shape) for v, on in
                           zip(batch, sides, strict=True)) for batch in batches]  # fmt: skip
         assert_same_bits(plain, updated(make_tile(chain(), *size), laid_out))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("bl_management", [True, False])
+@pytest.mark.parametrize("scale", [1e-4, 1e-2, 1.0])
+def test_vectors_side_by_side_give_the_bits_of_rows(
+    kernels: str, bl_management: bool, scale: float
+) -> None:
+    # Vectors whose lines lie side by side are looked over together; few of them are then drawn.
+    assert _core.use_kernels(kernels)
+    out_size, in_size, n = 37, 50, 300
+    x, d = normal_batch(n, in_size, out_size, 4, scale)
+    d[:, :16] *= 0.01  # the first block is silent where the others are not
+    d[::3] = 0.0
+    update = UpdateParameters(desired_bl=5, update_bl_management=bl_management)
+    results, pulses = [], []
+    for change in (lambda v: v, column_major, lambda v: column_major(v).view(10, -1, v.shape[1])):
+        tile = make_tile(soft_bounds(0.02), out_size, in_size, update=update)
+        results.append(updated(tile, [(change(x), change(d))] * 3))
+        pulses.append(tile.telemetry()[0].pulses)
+    for result in results[1:]:
+        assert_same_bits(results[0], result)
+    assert pulses[0]
+    assert (pulses[0] < 2 * n) == (scale == 1e-4)
 
 
 def test_transposed_inputs_give_the_same_bits() -> None:

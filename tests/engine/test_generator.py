@@ -7,6 +7,7 @@ Keys are fixed, so every test is repeatable; a test of a good generator fails fo
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -229,14 +230,65 @@ def test_certain_lines_always_fire_and_zero_lines_never() -> None:
         assert _core.fire(LINES, 0.0, key) == []
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("expected", [0.003, 0.1, 0.49, 0.7])
+def test_lines_of_a_block_are_independent(kernels: str, expected: float) -> None:
+    # Below half a line a block is opened by one draw; its lines must not show it.
+    assert _core.use_kernels(kernels)
+    block, blocks = 16, 1 << 16
+    p = np.linspace(0.0, 2.0, block) * expected / block
+    p[5] = 0.0
+    values = np.where(np.arange(block) % 2 == 0, p, -p).astype(np.float32)
+    lines = np.array(_core.fire(np.tile(values, blocks), 1.0, KEYS[1]), dtype=np.int64)
+    fired = np.zeros(block * blocks)
+    fired[np.abs(lines) - 1] = 1.0
+    fired = fired.reshape(blocks, block)
+    assert (np.diff(np.abs(lines)) > 0).all()
+    assert not fired[:, p == 0.0].any()
+
+    tails = np.minimum(
+        stats.binom.cdf(fired.sum(axis=0), blocks, p),
+        stats.binom.sf(fired.sum(axis=0) - 1, blocks, p),
+    )
+    assert tails.min() > LEVEL / (2 * block), f"lines fire {fired.mean(axis=0)}, not {p}"
+    together = np.bincount(fired.sum(axis=1).astype(int), minlength=block + 1)
+    law = np.array([1.0])
+    for each in p:
+        law = np.convolve(law, [1.0 - each, each])
+    assert_frequencies(together, law * blocks, "lines of a block that fire together")
+    # Pairs: each line against every other, by exact counts of both firing.
+    both = fired.T @ fired
+    for i, j in itertools.combinations(range(block), 2):
+        tail = min(
+            stats.binom.cdf(both[i, j], blocks, p[i] * p[j]),
+            stats.binom.sf(both[i, j] - 1, blocks, p[i] * p[j]),
+        )
+        assert tail > LEVEL / (block * (block - 1)), f"lines {i} and {j}: {both[i, j]} times"
+    # Neighbouring blocks have draws of their own.
+    any_line = fired.any(axis=1)
+    r = np.corrcoef(any_line[:-1], any_line[1:])[0, 1]
+    assert abs(r) * math.sqrt(blocks) < z_bound(1), f"neighbouring blocks: r = {r:.4f}"
+
+
+def test_draws_of_blocks_are_independent_of_those_of_lines() -> None:
+    # Block b draws at position 2**31 + b of the stream whose position b is line b's.
+    keys = vector_keys(512, KEYS[2])
+    lines = streams(keys, 512)
+    blocks = np.stack([_core.draws(key, 1 << 31, 512) for key in keys])
+    assert_independent(lines, blocks, "line b and block b")
+    assert_independent(lines[:, ::16], blocks[:, :32], "a block's first line and the block")
+    assert_independent(blocks[:, :-1], blocks[:, 1:], "neighbouring blocks")
+
+
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 257])
-def test_kernels_fire_the_same_lines(n: int) -> None:
+@pytest.mark.parametrize("scale", [0.4, 0.03, 0.002])
+def test_kernels_fire_the_same_lines(n: int, scale: float) -> None:
     generator = np.random.default_rng(n)
     found: dict[str, list[list[int]]] = {}
     values = generator.normal(size=(50, n)).astype(np.float32)
     for kernels in KERNELS:
         assert _core.use_kernels(kernels)
         found[kernels] = [
-            _core.fire(v, 0.4, key) for v, key in zip(values, vector_keys(50), strict=True)
+            _core.fire(v, scale, key) for v, key in zip(values, vector_keys(50), strict=True)
         ]
     assert all(lines == found["portable"] for lines in found.values())

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/firing.h"
 #include "keys.h"
 
 namespace warmtile {
@@ -52,14 +53,37 @@ struct DeviceLine {
   float gamma;
 };
 
-/** Entries behind the last line that fire() may write to. */
+/** Entries behind the last line that fire() may write to, and pulse() may read. */
 constexpr int fire_slack = 16;
+
+/** Vectors that survey() takes at most. */
+constexpr int max_neighbours = 64;
+
+/** Normal numbers are made in groups: a remainder one by one would take longer than the rest. */
+constexpr int noise_group = 8;
+constexpr int noiseGroups(int n) { return (n + noise_group - 1) / noise_group * noise_group; }
+/** Entries of pulse()'s scratch for n lines. */
+constexpr int noiseRoom(int n) { return 2 * noiseGroups(n); }
 
 struct Kernels {
   const char *name;
 
   /** max |v[j]|, 0 <= j < n. */
   float (*absMax)(const float *v, int n);
+
+  /**
+   * The same for n neighbouring vectors at a time, whose lines lie side by side: line j of vector v
+   * at offsets[j] + v, or j * stride + v without offsets. Where `sums` is given it gets the sums of
+   * the absolute values of block b's lines at [b * max_neighbours + v], as fire() adds them.
+   */
+  void (*survey)(
+      const float *lines,
+      const int64_t *offsets,
+      int64_t stride,
+      int n_lines,
+      int n,
+      float *abs_max,
+      float *sums);
 
   /**
    * Draws one slot of one vector's lines: line j fires with probability min(1, |v[j]| * p).
@@ -69,10 +93,23 @@ struct Kernels {
   int (*fire)(const float *v, int n, float p, Key32 key, int32_t *out);
 
   /**
+   * row[j] += scales[k] * x[x_stride * vectors[k] + j] for k = 0, 1, ..., n - 1, in this order, for
+   * 0 <= j < n_lines. x can be read up to the next multiple of 8 lines.
+   */
+  void (*addProducts)(
+      float *row,
+      const float *x,
+      int x_stride,
+      const int32_t *vectors,
+      const float *scales,
+      int n,
+      int n_lines);
+
+  /**
    * Pulses at the cross-points `lines` (as fire() writes them; distinct) of a line of devices.
    * A positive line times `direction` lowers the weight, as in SGD with a positive learning rate.
    * Noise of cross-point j comes from position j of noise_key's stream, write noise from
-   * write_key's. `scratch` has room for 2 * n entries.
+   * write_key's. `lines` can be read, and `scratch` has room, as noiseRoom() says.
    */
   void (*pulse)(
       const DeviceLine &device,

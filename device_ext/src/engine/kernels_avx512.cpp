@@ -1,11 +1,15 @@
 #include <immintrin.h>
 
+#include <cstring>
+#include <type_traits>
+
 #include "kernels.h"
 #include "normal.h"
 
 namespace warmtile {
 namespace {
 #include "kernels_common.inl"
+#include "kernels_x86.inl"
 
 inline __m512i draw16(Key32 key, __m512i index) {
   __m512i h = _mm512_add_epi32(index, _mm512_set1_epi32((int)key.a));
@@ -38,35 +42,16 @@ float absMax(const float *v, int n) {
       _mm512_max_ps(_mm512_max_ps(m[0], m[1]), _mm512_max_ps(m[2], m[3])));
 }
 
-int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
-  const __m512 scale = _mm512_set1_ps(p * two_to_24);
-  const __m512i lanes =
-      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  const __m512i ones = _mm512_set1_epi32(1);
-  int count = 0;
-  for (int j = 0; j < n; j += 16) {
-    const int left = n - j;
-    const __mmask16 valid = left >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << left) - 1);
-    const __m512 values = _mm512_maskz_loadu_ps(valid, v + j);
-    const __m512i index = _mm512_add_epi32(lanes, _mm512_set1_epi32(j));
-    const __m512 bits = _mm512_cvtepi32_ps(_mm512_srli_epi32(draw16(key, index), 8));
-    const __mmask16 fired = _mm512_mask_cmp_ps_mask(
-        valid, bits, _mm512_mul_ps(_mm512_abs_ps(values), scale), _CMP_LT_OQ);
-    if (fired != 0) {
-      const __m512i line = _mm512_add_epi32(index, ones);
-      const __mmask16 negative = _mm512_cmp_ps_mask(values, _mm512_setzero_ps(), _CMP_LT_OQ);
-      const __m512i signed_line =
-          _mm512_mask_sub_epi32(line, negative, _mm512_setzero_si512(), line);
-      // Compressed in a register and stored whole: a compressing store takes AMD's Zen 4 over a
-      // hundred cycles.
-      _mm512_storeu_si512(out + count, _mm512_maskz_compress_epi32(fired, signed_line));
-      count += __builtin_popcount(fired);
-    }
-  }
-  return count;
+inline uint32_t linesThatFire(__m256 low, __m256 high, float scale, Key32 key, int begin) {
+  const __m512 values = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+  const __m512i index = _mm512_add_epi32(
+      _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+      _mm512_set1_epi32(begin));
+  const __m512 bits = _mm512_cvtepi32_ps(_mm512_srli_epi32(draw16(key, index), 8));
+  return _mm512_cmp_ps_mask(bits, _mm512_mul_ps(values, _mm512_set1_ps(scale)), _CMP_LT_OQ);
 }
 } // namespace
 
-const Kernels kernels_avx512 = {"avx512", absMax, fire, pulse};
+const Kernels kernels_avx512 = {"avx512", absMax, survey, fire, addProducts, pulse};
 
 } // namespace warmtile

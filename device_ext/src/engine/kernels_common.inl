@@ -1,11 +1,14 @@
 // Loops that the compiler vectorises by itself; included by each instruction set's file, inside
 // its unnamed namespace.
 
-/** Noise for `lines`: position |line| - 1 of the key's stream. */
+/** Noise for `lines`: position |line| - 1 of the key's stream. In whole groups: reads and writes
+ * behind the last. */
 void normals(const int32_t *lines, int n, Key32 key, float *out) {
-  for (int k = 0; k < n; k++) {
-    const int32_t line = lines[k];
-    out[k] = normal(draw(key, (uint32_t)((line < 0 ? -line : line) - 1)));
+  for (int k = 0; k < n; k += noise_group) {
+    for (int i = 0; i < noise_group; i++) {
+      const int32_t line = lines[k + i];
+      out[k + i] = normal(draw(key, (uint32_t)((line < 0 ? -line : line) - 1)));
+    }
   }
 }
 
@@ -18,15 +21,21 @@ inline float stepped(const DeviceLine &d, int j, float w, bool down, float noise
   const float lo = d.min_bound[j];
   const float hi = d.max_bound[j];
   if constexpr (rule == StepRule::ConstantStep) {
-    w = down ? w - (1.0f + noise) * d.scale_down[j] : w + (1.0f + noise) * d.scale_up[j];
+    // Which way is as good as random, so it chooses addresses and signs, not branches.
+    const float step = (1.0f + noise) * (down ? d.scale_down : d.scale_up)[j];
+    w += down ? -step : step;
     return upper(lower(w, hi), lo);
   } else if constexpr (rule == StepRule::LinearStepMult) {
-    w = down ? w - (d.slope_down[j] * w + d.scale_down[j]) * (1.0f + noise)
-             : w + (d.slope_up[j] * w + d.scale_up[j]) * (1.0f + noise);
+    const float slope = (down ? d.slope_down : d.slope_up)[j];
+    const float scale = (down ? d.scale_down : d.scale_up)[j];
+    const float step = (slope * w + scale) * (1.0f + noise);
+    w += down ? -step : step;
     return lower(upper(w, lo), hi);
   } else if constexpr (rule == StepRule::LinearStepAdd) {
-    w = down ? w - (d.slope_down[j] * w + d.scale_down[j] * (1.0f + noise))
-             : w + (d.slope_up[j] * w + d.scale_up[j] * (1.0f + noise));
+    const float slope = (down ? d.slope_down : d.slope_up)[j];
+    const float scale = (down ? d.scale_down : d.scale_up)[j];
+    const float step = slope * w + scale * (1.0f + noise);
+    w += down ? -step : step;
     return lower(upper(w, lo), hi);
   } else if constexpr (rule == StepRule::ExpStep || rule == StepRule::ExpStepComplexNoise) {
     const float range = hi - lo;
@@ -107,7 +116,7 @@ void pulse(
     normals(lines, n, noise_key, noise);
   }
   if (d.write_noise_std > 0.0f) {
-    write_noise = scratch + n;
+    write_noise = scratch + noiseGroups(n);
     normals(lines, n, write_key, write_noise);
   }
   switch (d.rule) {
@@ -134,19 +143,6 @@ void pulse(
   }
 }
 
-/** The lines from `start` on, one by one: the vector kernels end with it. */
-inline int
-fireTail(const float *v, int start, int n, float threshold_scale, Key32 key, int32_t *out) {
-  int count = 0;
-  for (int j = start; j < n; j++) {
-    const float threshold = std::fabs(v[j]) * threshold_scale;
-    if ((float)(draw(key, (uint32_t)j) >> 8) < threshold) {
-      out[count++] = v[j] < 0.0f ? -(j + 1) : j + 1;
-    }
-  }
-  return count;
-}
-
 inline float absMaxTail(const float *v, int start, int n, float m) {
   for (int j = start; j < n; j++) {
     const float a = std::fabs(v[j]);
@@ -155,5 +151,176 @@ inline float absMaxTail(const float *v, int start, int n, float m) {
   return m;
 }
 
-/** 24 random bits against the probability on the same scale: an exact comparison. */
-constexpr float two_to_24 = 16777216.0f;
+/** fire() line by line. */
+inline int fireLines(const float *v, int n, float p, Key32 key, int32_t *out) {
+  const float scale = p * two_to_24;
+  int count = 0;
+  for (int j = 0; j < n; j++) {
+    if ((float)(draw(key, (uint32_t)j) >> 8) < std::fabs(v[j]) * scale) {
+      out[count++] = v[j] < 0.0f ? -(j + 1) : j + 1;
+    }
+  }
+  return count;
+}
+
+/** fire() block by block, without vector instructions. */
+inline int firePlain(const float *v, int n, float p, Key32 key, int32_t *out) {
+  if (n < fewest_lines) {
+    return fireLines(v, n, p, key, out);
+  }
+  const float scale = p * two_to_24;
+  const float block_scale = p * two_to_31;
+  int count = 0;
+  for (int begin = 0; begin < n; begin += lines_per_block) {
+    const int size = n - begin < lines_per_block ? n - begin : lines_per_block;
+    float a[lines_per_block] = {};
+    for (int k = 0; k < size; k++) {
+      a[k] = std::fabs(v[begin + k]);
+    }
+    float pairs[8];
+    for (int k = 0; k < 8; k++) {
+      pairs[k] = a[k] + a[k + 8];
+    }
+    const float expected = blockSum(pairs) * block_scale;
+    const auto block = (uint32_t)(begin / lines_per_block);
+    if (blockIsSilent(expected, key, block)) {
+      continue;
+    }
+    uint32_t fired = 0;
+    for (int k = 0; k < size; k++) {
+      fired |= (uint32_t)((float)(draw(key, (uint32_t)(begin + k)) >> 8) < a[k] * scale) << k;
+    }
+    if (expected <= sparse_block * two_to_31) {
+      const float drawn = blockDraw(key, block);
+      uint32_t behind = 0;
+      float before = 0.0f;
+      for (int quad = 0; quad < lines_per_block; quad += 4) {
+        const float *q = a + quad;
+        const float c[4] = {q[0], q[1] + q[0], (q[2] + q[1]) + q[0], (q[3] + q[2]) + (q[1] + q[0])};
+        float sum = 0.0f;
+        for (int k = 0; k < 4; k++) {
+          sum = c[k] + before;
+          behind |= (uint32_t)(q[k] > 0.0f && drawn < sum * block_scale) << (quad + k);
+        }
+        before = sum;
+      }
+      fired = thinned(behind, fired);
+    }
+    for (; fired != 0; fired &= fired - 1) {
+      const int line = begin + __builtin_ctz(fired);
+      out[count++] = v[line] < 0.0f ? -(line + 1) : line + 1;
+    }
+  }
+  return count;
+}
+
+/** `width` neighbouring vectors, one in each lane: GCC's vectors, since a loop over few lanes would
+ * be unrolled into scalars. */
+template <int width>
+inline void surveyLanes(
+    const float *lines,
+    const int64_t *offsets,
+    int64_t stride,
+    int n_lines,
+    float *abs_max,
+    float *sums) {
+  typedef float Floats __attribute__((vector_size(width * sizeof(float))));
+  typedef int32_t Ints __attribute__((vector_size(width * sizeof(float))));
+  Floats largest = {};
+  const auto read = [&](int j, Floats &values) {
+    std::memcpy(&values, lines + (offsets == nullptr ? j * stride : offsets[j]), sizeof values);
+    values = (Floats)((Ints)values & 0x7fffffff);
+    largest = values > largest ? values : largest;
+  };
+  if (sums == nullptr) {
+    for (int j = 0; j < n_lines; j++) {
+      Floats values;
+      read(j, values);
+    }
+  } else {
+    for (int begin = 0; begin < n_lines; begin += lines_per_block) {
+      Floats p[8] = {};
+      const bool whole = begin + lines_per_block <= n_lines;
+#pragma GCC unroll 8
+      for (int k = 0; k < 8; k++) {
+        Floats values = {};
+        if (whole || begin + k < n_lines) {
+          read(begin + k, p[k]);
+        }
+        if (whole || begin + k + 8 < n_lines) {
+          read(begin + k + 8, values);
+        }
+        p[k] += values;
+      }
+      // The order of blockSum().
+      const Floats sum = ((p[0] + p[1]) + (p[2] + p[3])) + ((p[4] + p[5]) + (p[6] + p[7]));
+      std::memcpy(sums + begin / lines_per_block * max_neighbours, &sum, sizeof sum);
+    }
+  }
+  std::memcpy(abs_max, &largest, sizeof largest);
+}
+
+void survey(
+    const float *lines,
+    const int64_t *offsets,
+    int64_t stride,
+    int n_lines,
+    int n,
+    float *abs_max,
+    float *sums) {
+  int v = 0;
+  const auto take = [&](auto width) {
+    for (; v + width <= n; v += width) {
+      surveyLanes<width>(
+          lines + v, offsets, stride, n_lines, abs_max + v, sums == nullptr ? sums : sums + v);
+    }
+  };
+  take(std::integral_constant<int, 8>{});
+  take(std::integral_constant<int, 4>{});
+  take(std::integral_constant<int, 1>{});
+}
+
+void addProducts(
+    float *row,
+    const float *x,
+    int x_stride,
+    const int32_t *vectors,
+    const float *scales,
+    int n,
+    int n_lines) {
+  // A stretch of the row stays in registers while all vectors are added.
+  constexpr int width = 8;
+  constexpr int stretch = 4;
+  typedef float Floats __attribute__((vector_size(width * sizeof(float))));
+  for (int begin = 0; begin < n_lines; begin += stretch * width) {
+    const int left = n_lines - begin < stretch * width ? n_lines - begin : stretch * width;
+    const auto add = [&](auto size) {
+      constexpr int n_sums = decltype(size)::value;
+      Floats sums[n_sums] = {};
+      std::memcpy(sums, row + begin, (size_t)left * sizeof(float));
+      for (int k = 0; k < n; k++) {
+        const float *from = x + (int64_t)x_stride * vectors[k] + begin;
+        const float scale = scales[k];
+        for (int i = 0; i < n_sums; i++) {
+          Floats values;
+          std::memcpy(&values, from + width * i, sizeof values);
+          sums[i] += scale * values;
+        }
+      }
+      std::memcpy(row + begin, sums, (size_t)left * sizeof(float));
+    };
+    switch ((left + width - 1) / width) {
+    case 1:
+      add(std::integral_constant<int, 1>{});
+      break;
+    case 2:
+      add(std::integral_constant<int, 2>{});
+      break;
+    case 3:
+      add(std::integral_constant<int, 3>{});
+      break;
+    default:
+      add(std::integral_constant<int, 4>{});
+    }
+  }
+}

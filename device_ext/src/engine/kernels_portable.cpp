@@ -1,3 +1,6 @@
+#include <cstring>
+#include <type_traits>
+
 #include "kernels.h"
 #include "normal.h"
 
@@ -8,10 +11,10 @@ namespace {
 float absMax(const float *v, int n) { return absMaxTail(v, 0, n, 0.0f); }
 
 int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
-  return fireTail(v, 0, n, p * two_to_24, key, out);
+  return firePlain(v, n, p, key, out);
 }
 } // namespace
 
-const Kernels kernels_portable = {"portable", absMax, fire, pulse};
+const Kernels kernels_portable = {"portable", absMax, survey, fire, addProducts, pulse};
 
 } // namespace warmtile

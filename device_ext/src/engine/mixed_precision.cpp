@@ -4,6 +4,7 @@
 
 #include "access.h"
 #include "engine/compounds.h"
+#include "engine/kernels.h"
 #include "engine/pulse_trains.h"
 #include "keys.h"
 
@@ -12,8 +13,9 @@ namespace warmtile {
 namespace {
 
 constexpr uint64_t transfer_stream = uint64_t{1} << 48;
-// Vectors summed at a time: their x rows stay in the cache while the rows of chi pass by.
-constexpr int vectors_per_pass = 16;
+// Numbers of x, and vectors, summed at a time: they stay in the cache while the rows of chi pass by.
+constexpr int numbers_per_pass = 16384;
+constexpr int most_vectors_per_pass = 128;
 constexpr int64_t products_worth_a_thread = 1000000;
 
 void readRow(const VectorBatch &batch, int vector, int n_lines, float *out) {
@@ -38,27 +40,30 @@ void accumulate(
     int end,
     float lr,
     int n_threads) {
-  std::vector<float> x_rows((size_t)vectors_per_pass * x_size);
+  const int x_stride = (x_size + 7) / 8 * 8; // as addProducts() reads them
+  const int vectors_per_pass = std::clamp(numbers_per_pass / x_stride, 16, most_vectors_per_pass);
+  std::vector<float> x_rows((size_t)vectors_per_pass * x_stride);
   std::vector<float> d_rows((size_t)vectors_per_pass * d_size);
   for (int first = begin; first < end; first += vectors_per_pass) {
     const int n = std::min(vectors_per_pass, end - first);
     for (int v = 0; v < n; v++) {
-      readRow(x, first + v, x_size, x_rows.data() + (size_t)v * x_size);
+      readRow(x, first + v, x_size, x_rows.data() + (size_t)v * x_stride);
       readRow(d, first + v, d_size, d_rows.data() + (size_t)v * d_size);
     }
     const int threads = (int64_t)n * x_size * d_size >= products_worth_a_thread ? n_threads : 1;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int i = 0; i < d_size; i++) {
-      float *row = chi[i];
+      int32_t vectors[most_vectors_per_pass];
+      float scales[most_vectors_per_pass];
+      int n_scales = 0;
       for (int v = 0; v < n; v++) {
-        const float scale = lr * d_rows[(size_t)v * d_size + i];
-        if (scale == 0.0f) {
-          continue;
-        }
-        const float *x_row = x_rows.data() + (size_t)v * x_size;
-        for (int j = 0; j < x_size; j++) {
-          row[j] += scale * x_row[j];
-        }
+        vectors[n_scales] = v;
+        scales[n_scales] = lr * d_rows[(size_t)v * d_size + i];
+        n_scales += scales[n_scales] != 0.0f ? 1 : 0; // most are zero after a max-pool
+      }
+      if (n_scales > 0) {
+        kernels().addProducts(
+            chi[i], x_rows.data(), x_stride, vectors, scales, n_scales, x_size);
       }
     }
   }

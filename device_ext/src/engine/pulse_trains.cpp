@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
+#include "engine/drawing.h"
 #include "engine/train_rule.h"
 #include "rpu_constantstep_device.h"
 #include "rpu_expstep_device.h"
@@ -17,163 +17,11 @@ namespace warmtile {
 namespace {
 
 constexpr int vectors_per_block = 64;
-constexpr int vectors_per_gather = 16;
 // Below these a second thread costs more than it brings.
 constexpr int64_t lines_worth_a_thread = 200000;
 constexpr uint64_t pulses_worth_a_thread = 20000;
 
-// Streams of one vector: slot s has stream 2s for x and 2s + 1 for d.
-constexpr uint64_t noise_stream = uint64_t{1} << 32;
 constexpr uint64_t write_stream = uint64_t{2} << 32;
-
-/** One slot of one vector in which lines of both sides fired. */
-struct Event {
-  uint64_t key;
-  int32_t x_begin, x_count;
-  int32_t d_begin, d_count;
-};
-
-/** Leaves new elements as they are: room for fire() need not be zeroed first. */
-template <typename V> struct Uninitialised : std::allocator<V> {
-  template <typename U> struct rebind {
-    using other = Uninitialised<U>;
-  };
-  template <typename U> void construct(U *p) noexcept { ::new ((void *)p) U; }
-};
-using Lines = std::vector<int32_t, Uninitialised<int32_t>>;
-
-/** Events of consecutive vectors, in order. */
-struct Block {
-  std::vector<Event> events;
-  Lines x_lines;
-  Lines d_lines;
-
-  void clear() {
-    events.clear();
-    x_lines.clear();
-    d_lines.clear();
-  }
-};
-
-/** Reads the vectors of a batch as contiguous rows; gathers several at a time where lines are
- * strided, since neighbouring vectors then share cache lines. */
-class RowReader {
-public:
-  RowReader(const VectorBatch &batch, int n_lines) : batch_(batch), n_lines_(n_lines) {
-    if (batch.line_stride != 1) {
-      buffer_.resize((size_t)vectors_per_gather * n_lines);
-    }
-  }
-
-  const float *row(int vector, int end) {
-    if (contiguous()) {
-      return batch_.data + offset(vector);
-    }
-    if (vector < first_ || vector >= last_) {
-      gather(vector, end);
-    }
-    return buffer_.data() + (size_t)(vector - first_) * n_lines_;
-  }
-
-private:
-  bool contiguous() const { return batch_.line_offsets == nullptr && batch_.line_stride == 1; }
-
-  int64_t offset(int vector) const {
-    const int32_t block = vector / batch_.n_inner;
-    return (block / batch_.n_middle) * batch_.outer_stride +
-           (block % batch_.n_middle) * batch_.middle_stride +
-           (vector % batch_.n_inner) * batch_.inner_stride;
-  }
-
-  void gather(int vector, int end) {
-    const int left_inner = batch_.n_inner - vector % batch_.n_inner;
-    const int n = std::min({vectors_per_gather, end - vector, left_inner});
-    first_ = vector;
-    last_ = vector + n;
-    const float *source = batch_.data + offset(vector);
-    for (int j = 0; j < n_lines_; j++) {
-      const float *line = source + (batch_.line_offsets == nullptr ? j * batch_.line_stride
-                                                                   : batch_.line_offsets[j]);
-      for (int v = 0; v < n; v++) {
-        buffer_[(size_t)v * n_lines_ + j] = line[v * batch_.inner_stride];
-      }
-    }
-  }
-
-  const VectorBatch &batch_;
-  int n_lines_;
-  int first_ = 0;
-  int last_ = 0;
-  std::vector<float> buffer_;
-};
-
-/** Appends to `lines` what fires in one slot; returns the number. */
-int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {
-  const size_t before = lines.size();
-  lines.resize(before + n + fire_slack);
-  const int fired = kernels().fire(v, n, p, split(key), lines.data() + before);
-  lines.resize(before + fired);
-  return fired;
-}
-
-void chop(const std::vector<bool> *chopper, Lines &lines, int32_t begin) {
-  if (chopper == nullptr) {
-    return;
-  }
-  for (size_t k = (size_t)begin; k < lines.size(); k++) {
-    if ((*chopper)[(size_t)std::abs(lines[k]) - 1]) {
-      lines[k] = -lines[k];
-    }
-  }
-}
-
-void drawBlock(
-    Block &block,
-    RowReader &x_rows,
-    RowReader &d_rows,
-    int x_size,
-    int d_size,
-    int begin,
-    int end,
-    const UpdateRule &rule,
-    const TrainRule &scales) {
-  block.clear();
-  const auto &k = kernels();
-  for (int v = begin; v < end; v++) {
-    const float *d = d_rows.row(v, end);
-    const float d_abs_max = k.absMax(d, d_size);
-    if (!(d_abs_max > 0.0f)) {
-      continue; // most vectors after a max-pool
-    }
-    const float *x = x_rows.row(v, end);
-    const float x_abs_max = k.absMax(x, x_size);
-    const auto trains = scales(x_abs_max, d_abs_max);
-    if (trains.BL == 0) {
-      continue;
-    }
-    const uint64_t vector_key = childKey(rule.key, (uint64_t)v);
-    for (int slot = 0; slot < trains.BL; slot++) {
-      // The d lines first: draws are keyed, so the x lines of a slot without any need not be drawn.
-      const auto d_begin = (int32_t)block.d_lines.size();
-      const int d_count =
-          fireInto(block.d_lines, d, d_size, trains.A, childKey(vector_key, 2 * slot + 1));
-      if (d_count == 0) {
-        continue;
-      }
-      const auto x_begin = (int32_t)block.x_lines.size();
-      const int x_count =
-          fireInto(block.x_lines, x, x_size, trains.B, childKey(vector_key, 2 * slot));
-      if (x_count == 0) {
-        block.d_lines.resize(d_begin);
-        continue;
-      }
-      chop(rule.choppers.d, block.d_lines, d_begin);
-      chop(rule.choppers.x, block.x_lines, x_begin);
-      block.events.push_back(
-          {childKey(vector_key, noise_stream + slot), x_begin, x_count, d_begin, d_count});
-    }
-  }
-}
 
 /** A d line's share of an event: the x lines to pulse, and which way. */
 struct RowEvent {
@@ -187,13 +35,15 @@ struct RowEvent {
 struct RowEvents {
   std::vector<int64_t> starts;
   std::vector<RowEvent> events;
+  std::vector<int64_t> pulses_in; ///< of each row
   uint64_t pulses = 0;
-  int64_t max_lines = 0;
+  int32_t max_lines = 0;
 };
 
 void sortByRow(
     const std::vector<Block> &blocks, size_t n_blocks, int d_size, int lr_sign, RowEvents &rows) {
   rows.starts.assign((size_t)d_size + 1, 0);
+  rows.pulses_in.assign((size_t)d_size, 0);
   rows.pulses = 0;
   rows.max_lines = 0;
   for (size_t b = 0; b < n_blocks; b++) {
@@ -210,9 +60,10 @@ void sortByRow(
     const Block &block = blocks[b];
     for (const Event &event : block.events) {
       rows.pulses += (uint64_t)event.x_count * (uint64_t)event.d_count;
-      rows.max_lines = std::max(rows.max_lines, (int64_t)event.x_count);
+      rows.max_lines = std::max(rows.max_lines, event.x_count);
       for (int32_t k = 0; k < event.d_count; k++) {
         const int32_t line = block.d_lines[event.d_begin + k];
+        rows.pulses_in[std::abs(line) - 1] += event.x_count;
         rows.events[next[std::abs(line) - 1]++] = {
             event.key, block.x_lines.data() + event.x_begin, event.x_count,
             line < 0 ? -lr_sign : lr_sign};
@@ -227,10 +78,54 @@ Key32 writeKey(const DeviceLine &line, uint64_t key) {
   return line.write_noise_std > 0.0f ? split(childKey(key, write_stream)) : Key32{};
 }
 
+/** Asks for the memory of a row bit by bit, while another is pulsed. Pulses meet nearly every cache
+ * line of a row, but in an order that no prefetcher of a processor sees through. */
+class RowAhead {
+public:
+  /** Asks for nothing where few of the row's cache lines will be needed. */
+  RowAhead(const DeviceArrays &device, const RowEvents &rows, int row, int64_t steps) {
+    if (row >= device.d_size || rows.pulses_in[row] * floats_a_line < (int64_t)device.x_size) {
+      return;
+    }
+    const DeviceLine line = device.from((int64_t)row * device.x_size);
+    for (const float *array :
+         {(const float *)line.w, line.scale_up, line.scale_down, line.slope_up, line.slope_down,
+          line.reference, line.min_bound, line.max_bound, (const float *)line.total, line.rest}) {
+      if (array != nullptr) {
+        arrays_[n_arrays_++] = array;
+      }
+    }
+    end_ = device.x_size;
+    const int64_t lines = (device.x_size + floats_a_line - 1) / floats_a_line;
+    stride_ = (lines + steps - 1) / steps * floats_a_line;
+  }
+
+  void step() {
+    const int64_t end = std::min(begin_ + stride_, end_);
+    for (int a = 0; a < n_arrays_; a++) {
+      for (int64_t j = begin_; j < end; j += floats_a_line) {
+        __builtin_prefetch(arrays_[a] + j, 0, 2); // into the second cache: a row fills the first
+      }
+    }
+    begin_ = end;
+  }
+
+private:
+  static constexpr int64_t floats_a_line = 16;
+  const float *arrays_[10];
+  int n_arrays_ = 0;
+  int64_t begin_ = 0;
+  int64_t end_ = 0;
+  int64_t stride_ = 0;
+};
+
 void pulseRow(const DeviceArrays &device, int row, const RowEvents &rows, float *scratch) {
   const DeviceLine line = device.from((int64_t)row * device.x_size);
   const auto pulse = kernels().pulse;
+  RowAhead ahead(
+      device, rows, row + 1, std::max<int64_t>(1, rows.starts[row + 1] - rows.starts[row]));
   for (int64_t e = rows.starts[row]; e < rows.starts[row + 1]; e++) {
+    ahead.step();
     const RowEvent &event = rows.events[e];
     const uint64_t key = childKey(event.key, (uint64_t)row);
     pulse(
@@ -336,7 +231,7 @@ uint64_t applyPulseTrains(
     for (int b = 0; b < n_blocks; b++) {
       const int first = begin + b * vectors_per_block;
       const int last = std::min(first + vectors_per_block, end);
-      drawBlock(drawn[b], x_rows, d_rows, device.x_size, device.d_size, first, last, rule, scales);
+      drawBlock(drawn[b], x_rows, d_rows, first, last, rule, scales);
     }
   }
 
@@ -346,7 +241,7 @@ uint64_t applyPulseTrains(
       sorted.pulses >= pulses_worth_a_thread ? std::min(rule.n_threads, device.d_size) : 1;
 #pragma omp parallel num_threads(pulse_threads) if (pulse_threads > 1)
   {
-    std::vector<float> scratch((size_t)(2 * sorted.max_lines));
+    std::vector<float> scratch((size_t)noiseRoom(sorted.max_lines));
 #pragma omp for schedule(dynamic, 4)
     for (int i = 0; i < device.d_size; i++) {
       pulseRow(device, i, sorted, scratch.data());
@@ -360,7 +255,7 @@ applyColumn(const DeviceArrays &device, int column, const float *d, const Update
   const auto trains = TrainRule(rule)(1.0f, kernels().absMax(d, device.d_size));
   static thread_local Lines fired;
   static thread_local std::vector<float> scratch;
-  scratch.resize(2 * (size_t)device.d_size);
+  scratch.resize((size_t)noiseRoom(device.d_size));
   const DeviceLine line = device.from(column);
   uint64_t pulses = 0;
   for (int slot = 0; slot < trains.BL; slot++) {
@@ -391,7 +286,7 @@ uint64_t applyRow(const DeviceArrays &device, int row, const float *x, const Upd
   const auto trains = TrainRule(rule)(x_abs_max, 1.0f);
   static thread_local Lines fired;
   static thread_local std::vector<float> scratch;
-  scratch.resize(2 * (size_t)device.x_size);
+  scratch.resize((size_t)noiseRoom(device.x_size));
   const DeviceLine line = device.from((int64_t)row * device.x_size);
   uint64_t pulses = 0;
   for (int slot = 0; slot < trains.BL; slot++) {

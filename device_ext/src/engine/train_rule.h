@@ -32,29 +32,53 @@ public:
   }
 
   TrainScales operator()(float x_abs_max, float d_abs_max) const {
-    TrainScales s = unmanaged_;
-    if (s.BL == 0 || !(up_.update_bl_management || up_.update_management)) {
-      return s;
+    TrainScales s;
+    each(1, &x_abs_max, &d_abs_max, &s.BL, &s.A, &s.B);
+    return s;
+  }
+
+  /** The same for n vectors, without branches where there are many: compilers vectorise it. */
+  void each(
+      int n, const float *x_abs_max, const float *d_abs_max, int *BL, float *A, float *B) const {
+    const bool managed = up_.update_bl_management || up_.update_management;
+    const auto longest = (float)up_.desired_BL;
+    for (int v = 0; v < n; v++) {
+      BL[v] = unmanaged_.BL;
+      A[v] = unmanaged_.A;
+      B[v] = unmanaged_.B;
+    }
+    if (unmanaged_.BL == 0 || !managed) {
+      return;
     }
     // Gokmen and Vlasov 2016: the pulses that the largest cross-point is to get.
-    float d = up_.um_grad_scale * d_abs_max;
-    const float expected = lr_ * x_abs_max * d / granularity_;
-    if (!(expected > 0.0f)) {
-      return {0, 1.0f, 1.0f};
-    }
-    const auto longest = (float)up_.desired_BL;
+    const float grad_scale = up_.um_grad_scale;
+    const auto expected = [&](int v) {
+      return lr_ * x_abs_max[v] * (grad_scale * d_abs_max[v]) / granularity_;
+    };
     if (up_.update_bl_management) {
-      s.BL = expected > longest ? up_.desired_BL : (int)std::ceil(expected);
-      s.A = s.B = by_length_[(size_t)s.BL - 1];
+      for (int v = 0; v < n; v++) {
+        const float pulses = expected(v);
+        const float cut = pulses < longest ? pulses : longest;
+        const int whole = (int)cut;
+        BL[v] = whole + ((float)whole < cut ? 1 : 0);
+      }
+      for (int v = 0; v < n; v++) {
+        A[v] = B[v] = BL[v] > 0 ? by_length_[(size_t)BL[v] - 1] : 1.0f;
+      }
     }
     if (up_.update_management) {
-      if (expected > longest) {
-        d *= longest / expected; // d is clipped rather than x
+      for (int v = 0; v < n; v++) {
+        const float pulses = expected(v);
+        const float d = grad_scale * d_abs_max[v];
+        // d is clipped rather than x
+        const float clipped = pulses > longest ? d * (longest / pulses) : d;
+        A[v] *= std::sqrt(x_abs_max[v] / clipped);
+        B[v] *= std::sqrt(clipped / x_abs_max[v]);
       }
-      s.A *= std::sqrt(x_abs_max / d);
-      s.B *= std::sqrt(d / x_abs_max);
     }
-    return s;
+    for (int v = 0; v < n; v++) {
+      BL[v] = expected(v) > 0.0f ? BL[v] : 0;
+    }
   }
 
 private:

@@ -1,0 +1,211 @@
+#include "engine/drawing.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "engine/kernels.h"
+
+namespace warmtile {
+
+namespace {
+
+constexpr int vectors_per_gather = 16;
+// Gathering a few in vain costs less than gathering one by one.
+constexpr int gathered_per_wanted = 4;
+
+void chop(const std::vector<bool> *chopper, Lines &lines, int32_t begin) {
+  if (chopper == nullptr) {
+    return;
+  }
+  for (size_t k = (size_t)begin; k < lines.size(); k++) {
+    if ((*chopper)[(size_t)std::abs(lines[k]) - 1]) {
+      lines[k] = -lines[k];
+    }
+  }
+}
+
+/** A vector and its trains. */
+struct Trains {
+  int vector;
+  uint64_t key;
+  TrainScales scales;
+};
+
+/** Draws all slots of one vector; asks for x only where a line of d has fired. */
+void drawVector(
+    Block &block,
+    const Trains &trains,
+    RowReader &x_rows,
+    RowReader &d_rows,
+    int end,
+    const UpdateRule &rule) {
+  const float *d = d_rows.row(trains.vector, end);
+  for (int slot = 0; slot < trains.scales.BL; slot++) {
+    // The d lines first: draws are keyed, so the x lines of a slot without any need not be drawn.
+    const auto d_begin = (int32_t)block.d_lines.size();
+    const int d_count = fireInto(
+        block.d_lines, d, d_rows.nLines(), trains.scales.A, childKey(trains.key, 2 * slot + 1));
+    if (d_count == 0) {
+      continue;
+    }
+    const float *x = x_rows.row(trains.vector, end);
+    const auto x_begin = (int32_t)block.x_lines.size();
+    const int x_count = fireInto(
+        block.x_lines, x, x_rows.nLines(), trains.scales.B, childKey(trains.key, 2 * slot));
+    if (x_count == 0) {
+      block.d_lines.resize(d_begin);
+      continue;
+    }
+    chop(rule.choppers.d, block.d_lines, d_begin);
+    chop(rule.choppers.x, block.x_lines, x_begin);
+    block.events.push_back(
+        {childKey(trains.key, noise_stream + slot), x_begin, x_count, d_begin, d_count});
+  }
+}
+
+/** Whether some block of d can not stay closed in some slot; `sums` as survey() leaves them. */
+bool mayFire(const float *sums, int n_lines, const Trains &trains) {
+  if (n_lines < fewest_lines) {
+    return true;
+  }
+  const float scale = trains.scales.A * two_to_31;
+  for (int slot = 0; slot < trains.scales.BL; slot++) {
+    const Key32 key = split(childKey(trains.key, 2 * slot + 1));
+    for (int b = 0; b * lines_per_block < n_lines; b++) {
+      if (!blockIsSilent(sums[b * max_neighbours] * scale, key, (uint32_t)b)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+/** Vectors [begin, begin + n) that lie side by side. */
+void drawNeighbours(
+    Block &block,
+    RowReader &x_rows,
+    RowReader &d_rows,
+    int begin,
+    int n,
+    const UpdateRule &rule,
+    const TrainRule &scales) {
+  static thread_local std::vector<float> sums;
+  const int n_blocks = (d_rows.nLines() + lines_per_block - 1) / lines_per_block;
+  sums.resize((size_t)n_blocks * max_neighbours);
+  float x_abs_max[max_neighbours];
+  float d_abs_max[max_neighbours];
+  d_rows.survey(begin, n, d_abs_max, sums.data());
+  x_rows.survey(begin, n, x_abs_max, nullptr);
+  int lengths[max_neighbours];
+  float x_rates[max_neighbours];
+  float d_rates[max_neighbours];
+  scales.each(n, x_abs_max, d_abs_max, lengths, d_rates, x_rates);
+  Trains found[max_neighbours];
+  int n_found = 0;
+  for (int v = 0; v < n; v++) {
+    if (d_abs_max[v] > 0.0f && lengths[v] > 0) { // not so for most vectors after a max-pool
+      const Trains trains{
+          begin + v,
+          childKey(rule.key, (uint64_t)(begin + v)),
+          {lengths[v], d_rates[v], x_rates[v]}};
+      if (mayFire(sums.data() + v, d_rows.nLines(), trains)) {
+        found[n_found++] = trains;
+      }
+    }
+  }
+  for (int k = 0; k < n_found; k++) {
+    const int first = found[k].vector;
+    int last = k;
+    while (last + 1 < n_found && found[last + 1].vector < first + vectors_per_gather) {
+      last++;
+    }
+    const int width = found[last].vector + 1 - first;
+    const bool together = width <= gathered_per_wanted * (last + 1 - k);
+    drawVector(block, found[k], x_rows, d_rows, together ? first + width : first + 1, rule);
+  }
+}
+
+} // namespace
+
+RowReader::RowReader(const VectorBatch &batch, int n_lines) : batch_(batch), n_lines_(n_lines) {
+  if (!contiguous()) {
+    buffer_.resize((size_t)vectors_per_gather * n_lines);
+  }
+}
+
+const float *RowReader::row(int vector, int end) {
+  if (contiguous()) {
+    return batch_.data + offset(vector);
+  }
+  if (vector < first_ || vector >= last_) {
+    gather(vector, end);
+  }
+  return buffer_.data() + (size_t)(vector - first_) * n_lines_;
+}
+
+void RowReader::survey(int vector, int n, float *abs_max, float *sums) const {
+  kernels().survey(
+      batch_.data + offset(vector), batch_.line_offsets, batch_.line_stride, n_lines_, n, abs_max,
+      sums);
+}
+
+int64_t RowReader::offset(int vector) const {
+  const int32_t block = vector / batch_.n_inner;
+  return (block / batch_.n_middle) * batch_.outer_stride +
+         (block % batch_.n_middle) * batch_.middle_stride +
+         (vector % batch_.n_inner) * batch_.inner_stride;
+}
+
+void RowReader::gather(int vector, int end) {
+  const int n = std::min({vectors_per_gather, end - vector, neighbours(vector)});
+  first_ = vector;
+  last_ = vector + n;
+  const float *source = batch_.data + offset(vector);
+  for (int j = 0; j < n_lines_; j++) {
+    const float *line = source + (batch_.line_offsets == nullptr ? j * batch_.line_stride
+                                                                 : batch_.line_offsets[j]);
+    for (int v = 0; v < n; v++) {
+      buffer_[(size_t)v * n_lines_ + j] = line[v * batch_.inner_stride];
+    }
+  }
+}
+
+int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {
+  const size_t before = lines.size();
+  lines.resize(before + n + fire_slack);
+  const int fired = kernels().fire(v, n, p, split(key), lines.data() + before);
+  lines.resize(before + fired);
+  return fired;
+}
+
+void drawBlock(
+    Block &block,
+    RowReader &x_rows,
+    RowReader &d_rows,
+    int begin,
+    int end,
+    const UpdateRule &rule,
+    const TrainRule &scales) {
+  block.clear();
+  if (x_rows.sideBySide() && d_rows.sideBySide()) {
+    for (int v = begin; v < end;) {
+      const int n =
+          std::min({x_rows.neighbours(v), d_rows.neighbours(v), end - v, max_neighbours});
+      drawNeighbours(block, x_rows, d_rows, v, n, rule, scales);
+      v += n;
+    }
+    return;
+  }
+  const auto &k = kernels();
+  for (int v = begin; v < end; v++) {
+    const float d_abs_max = k.absMax(d_rows.row(v, end), d_rows.nLines());
+    if (!(d_abs_max > 0.0f)) {
+      continue; // most vectors after a max-pool
+    }
+    const float x_abs_max = k.absMax(x_rows.row(v, end), x_rows.nLines());
+    const Trains trains{v, childKey(rule.key, (uint64_t)v), scales(x_abs_max, d_abs_max)};
+    drawVector(block, trains, x_rows, d_rows, end, rule);
+  }
+}
+
+} // namespace warmtile
