@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import gc
 import logging
+import os
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,7 @@ from runner.config.errors import one_line
 from runner.config.schema import Config
 from runner.config.values import config_to_dict
 from runner.errors import UserError
-from runner.grid.ledger import grid_name
-from runner.provenance import git_commit, machine, peak_memory_mb, place, versions
+from runner.provenance import GRID, git_commit, machine, peak_memory_mb, place, versions
 from runner.tracking import JsonLines, ProgressDisplay, RunFolder, RunInfo, Trackers, read_metrics
 from runner.tracking.choice import chosen_trackers
 from runner.tracking.progress import ScreenHandler
@@ -149,7 +149,7 @@ def _train(
         n_batches=n_batches(len(parts.data.train), cfg.data.batch_size),
         epochs=cfg.run.epochs,
         finished_epochs=None if fresh else at.epoch,
-        grid=grid_name(),
+        grid=os.environ.get(GRID),
     )
     status, message, code = "finished", None, None
     try:

@@ -25,12 +25,15 @@ def machine() -> dict[str, str]:
     return {"host": platform.node(), "platform": platform.platform(), "cpu": _cpu_model()}
 
 
+GRID = "WARMTILE_GRID"
+"""Environment variable with the name of the grid that this process does a job of."""
 LAUNCHER = "WARMTILE_LAUNCHER"
 """Environment variable with the name of the launcher that a grid's job runs under."""
 RAY_NODE = "WARMTILE_RAY_NODE_ID"
 """Environment variable with the id of the Ray node that a grid's job runs on."""
 
 _PLACE = {
+    "grid": GRID,
     "launcher": LAUNCHER,
     "ray_node_id": RAY_NODE,
     "slurm_job_id": "SLURM_JOB_ID",

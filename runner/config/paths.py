@@ -41,7 +41,7 @@ def _check_wandb_dir(value: str) -> None:
         folder = Path(value).expanduser()
     except RuntimeError as error:  # ~nobody
         raise ConfigError("wandb.dir", value, str(error)) from None
-    _check_folder("wandb.dir", value, folder)
+    check_folder("wandb.dir", value, folder)
 
 
 def _check_init_from(value: str | None) -> None:

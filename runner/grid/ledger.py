@@ -154,15 +154,6 @@ class Ledger:
             self._lock = None
 
 
-def grid_name() -> str | None:
-    """Name of the grid that this process does a job of; None if of none that can be read."""
-    if VARIABLE not in os.environ:
-        return None
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return Ledger.of_this_job().name()
-    return None
-
-
 def _counts(override: str) -> bool:
     key = override.partition("=")[0].lstrip("+~")
     return not key.startswith("hydra") and key not in NOT_HASHED

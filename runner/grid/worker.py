@@ -17,7 +17,7 @@ from runner.errors import UserError
 from runner.grid.child import run_in_child
 from runner.grid.ledger import JobRecord, Ledger
 from runner.grid.slurm import PreemptionSignals, TimeIsUp
-from runner.provenance import LAUNCHER, RAY_NODE
+from runner.provenance import GRID, LAUNCHER, RAY_NODE
 from runner.tracking.jsonl import read_metrics
 from runner.training.resume import finished_before
 
@@ -88,7 +88,7 @@ class _Work:
     def __init__(self, cfg: Config, number: int, ledger: Ledger, launcher: str) -> None:
         self._cfg = cfg
         self._ledger = ledger
-        self._place = {LAUNCHER: launcher} | _ray_node()
+        self._place = {GRID: ledger.name(), LAUNCHER: launcher} | _ray_node()
         self._record = JobRecord(number, cfg.run.dir, "running")
 
     def do(self, stop: Callable[[], bool]) -> float | None:

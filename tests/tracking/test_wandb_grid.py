@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from runner.grid.ledger import VARIABLE, Ledger, grid_name
+from runner.grid.ledger import Ledger
 
 
 def test_jobs_of_a_grid_are_one_group_and_never_one_run(tmp_path, sittings):
@@ -33,21 +33,15 @@ def test_jobs_of_a_grid_are_one_group_and_never_one_run(tmp_path, sittings):
     assert {one.config["run"]["seed"], two.config["run"]["seed"]} == {1, 2}
 
 
-def test_the_group_is_the_same_when_the_grid_goes_on(tmp_path, monkeypatch):
-    def name(*overrides: str, folder: str = "states") -> str | None:
+def test_the_group_is_the_same_when_the_grid_goes_on(tmp_path):
+    def name(*overrides: str, folder: str = "states") -> str:
         ledger = Ledger.create(tmp_path / folder, overrides)
         ledger.close()
-        monkeypatch.setenv(VARIABLE, str(ledger.folder))
-        return grid_name()
+        return ledger.name()
 
     first = name("algorithm=resl,sgd", "run.seed=1,2")
-    assert first is not None
     assert first.startswith("states-")
     assert name("run.seed=1,2", "algorithm=resl,sgd", "hydra/launcher=joblib") == first
     assert name("algorithm=resl,sgd", "run.seed=1,2", "wandb.mode=online") == first
     assert name("algorithm=resl,sgd", "run.seed=1,2,3") != first
     assert name("algorithm=resl,sgd", "run.seed=1,2", folder="others") != first
-    monkeypatch.delenv(VARIABLE)
-    assert grid_name() is None
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "gone"))
-    assert grid_name() is None
