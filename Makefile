@@ -31,9 +31,10 @@ types: setup  ## pyright
 	$(call quiet,pyright,$(PY) -m basedpyright --pythonpath $(PY))
 
 # One thread: the tensors of the tests are too small to gain from more, and torch's bits depend on the number.
+# A file's tests share what they have set up, so they stay together.
 pytest: export OMP_NUM_THREADS := 1
 pytest: setup
-	@$(PY) -m pytest --no-header
+	@$(PY) -m pytest --no-header --numprocesses auto --maxprocesses 4 --dist loadfile
 
 bench: setup  ## time the update, a training step and an epoch on this machine
 	@$(PY) scripts/bench.py
