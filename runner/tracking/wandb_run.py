@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config.errors import one_line
-from runner.config.schema import Config, ReslConfig, WandbConfig, is_pulsed
+from runner.config.schema import (
+    Config,
+    DeviceConfig,
+    ReslConfig,
+    SoftBoundsConfig,
+    WandbConfig,
+    is_pulsed,
+)
 from runner.config.values import config_from_dict, config_hash
 from runner.files import write_atomic
 from runner.tracking.base import Histogram, RunInfo, Tracker, scalars
@@ -230,11 +237,20 @@ def _missing(lines: list[dict[str, Any]], identity: _Identity) -> list[dict[str,
 def _tags(cfg: Config) -> list[str]:
     """What runs are chosen by in W&B's table."""
     found = [cfg.model.name, cfg.algorithm.name, cfg.data.name]
-    if is_pulsed(cfg.algorithm):
-        found.append(f"{cfg.device.states:.4g} states")
+    found += _hardware(cfg)
     if cfg.warm_start.enabled:
         found.append("warm start")
     return list(dict.fromkeys([*found, *cfg.wandb.tags]))
+
+
+def _hardware(cfg: Config) -> list[str]:
+    """The device, where it is not the usual one, and its states, where it has a number of them."""
+    if not is_pulsed(cfg.algorithm):
+        return []
+    names = [] if isinstance(cfg.device, SoftBoundsConfig) else [cfg.device.name]
+    if isinstance(cfg.device, DeviceConfig):
+        names.append(f"{cfg.device.states:.4g} states")
+    return names
 
 
 def arm(cfg: Config) -> str:
@@ -245,8 +261,7 @@ def arm(cfg: Config) -> str:
     parts = [cfg.algorithm.name]
     if isinstance(cfg.algorithm, ReslConfig):
         parts.append(f"{cfg.algorithm.n_tiles} tiles")
-    if is_pulsed(cfg.algorithm):
-        parts.append(f"{cfg.device.states:.4g} states")
+    parts += _hardware(cfg)
     if cfg.warm_start.enabled:
         parts.append("warm start")
     return ", ".join(parts)

@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from runner.config import load_config
 from runner.grid.ledger import Ledger
+from runner.tracking.wandb_run import arm
 
 
 def test_jobs_of_a_grid_are_one_group_and_never_one_run(tmp_path, sittings):
@@ -45,3 +49,19 @@ def test_the_group_is_the_same_when_the_grid_goes_on(tmp_path):
     assert name("algorithm=resl,sgd", "run.seed=1,2", "wandb.mode=online") == first
     assert name("algorithm=resl,sgd", "run.seed=1,2,3") != first
     assert name("algorithm=resl,sgd", "run.seed=1,2", folder="others") != first
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["algorithm=resl", "algorithm.n_tiles=4", "device.n_states=16"],
+            "resl, 4 tiles, 16 states",
+        ),
+        (["algorithm=ttv2", "device=pow_step", "device.dw_min=0.1"], "ttv2, pow_step, 20 states"),
+        (["algorithm=analog_sgd", "device=ideal"], "analog_sgd, ideal"),
+        (["algorithm=sgd"], "sgd"),
+    ],
+)
+def test_runs_that_differ_in_their_seed_share_an_arm(overrides, expected):
+    assert {arm(load_config([*overrides, f"run.seed={seed}"])) for seed in (1, 2)} == {expected}
