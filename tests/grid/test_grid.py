@@ -66,7 +66,10 @@ def folders(grid):
     return sorted(p.parent for p in (grid.cwd / "x").glob("*/checkpoints"))
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+LAUNCHERS = [pytest.param("basic", marks=pytest.mark.slow), "joblib"]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_killed_grid_goes_on_to_the_same_bits(grid, launcher):
     jobs = (*LONG, "checkpoint.every_minutes=0.001", f"hydra/launcher={launcher}")
     process = grid.start(*jobs, "sweep.dir=x")
@@ -84,7 +87,7 @@ def test_a_killed_grid_goes_on_to_the_same_bits(grid, launcher):
     assert grid.metrics("x") == grid.metrics("undisturbed")
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_grid_with_checkpoints(grid, launcher, number):
     jobs = (*LONG, "run.epochs=200", "sweep.dir=x", f"hydra/launcher={launcher}")

@@ -88,7 +88,7 @@ def test_a_cluster_gives_the_same_runs(grid, cluster):
     )
     node = asked.stdout.split()[-1]
     places = [summary["place"] for summary in grid.summaries("ray").values()]
-    assert places == [{"launcher": "ray", "ray_node_id": node}] * 2
+    assert [(place["launcher"], place["ray_node_id"]) for place in places] == [("ray", node)] * 2
 
 
 @pytest.mark.slow

@@ -129,6 +129,7 @@ def test_turned_on_later_it_has_the_earlier_epochs_too(short_run, sittings):
 
 
 @pytest.mark.timeout(700)  # seconds on a quiet machine
+@pytest.mark.slow
 def test_its_service_dies_and_the_run_goes_on(tmp_path, short_run, sittings):
     options = [*WARM, "run.epochs=16", "data.train_limit=16"]
     plain = short_run("plain", *options)
