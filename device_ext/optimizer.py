@@ -31,24 +31,23 @@ class KeyedSGD(AnalogSGD):
         """
         groups = self.param_groups
         digital, analog = [], []
-        for group in groups:
-            first = group["params"][0]
-            if not isinstance(first, AnalogContext):
-                digital.append(group)
-            elif len(group["params"]) > 1 or not isinstance(first.analog_tile, KeyedAnalogTile):
+        for group in groups:  # digital parameters and tiles in any order, as a network has them
+            contexts = [p for p in group["params"] if isinstance(p, AnalogContext)]
+            if not all(isinstance(context.analog_tile, KeyedAnalogTile) for context in contexts):
                 return super().step(closure, **kwargs)
-            else:
-                analog.append((group, first, first.analog_tile))
+            others = [p for p in group["params"] if not isinstance(p, AnalogContext)]
+            digital.append({**group, "params": others})
+            analog += [(group["lr"], context, context.analog_tile) for context in contexts]
         self.param_groups = digital
         try:
             loss = SGD.step(self, closure, **kwargs)
         finally:
             self.param_groups = groups
-        for group, context, tile in analog:
+        for lr, context, tile in analog:
             if context.use_torch_update or not context.has_gradient():
                 continue
-            if group["lr"] != 0.0:
-                tile.set_learning_rate(group["lr"])
+            if lr != 0.0:
+                tile.set_learning_rate(lr)
                 as_is = tile.engine == "fast"
                 x = _joined(context.analog_input, -1 if tile.in_trans else 0, as_is)
                 d = _joined(context.analog_grad_output, -1 if tile.out_trans else 0, as_is)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from device_ext import keyed_tiles
 from runner.analog import build_analog, format_layers, read_tiles, set_tile_states, tile_states
 from runner.config import load_config
 from runner.config.schema import LeNet5Config
@@ -173,3 +174,13 @@ def test_momentum_reaches_the_weights_of_floating_point_tiles():
 def test_patterns_choose_analog_layers():
     built = build("algorithm=analog_sgd", "model.analog_layers=[fc*,conv2]")
     assert [layer.kind for layer in built.layers] == ["digital", "analog", "analog", "analog"]
+
+
+@pytest.mark.parametrize("types", ["[A,A,A,A]", "[D,A,A,A]", "[D,D,A,D]", "[A,D,D,A]"])
+def test_training_writes_every_tile_of_any_mixture(types):
+    built = build("algorithm.n_tiles=3", "device.n_states=16", f"model.block_types={types}")
+    train(built, 8)
+    tiles = list(keyed_tiles(built.model))
+    assert len(tiles) == types.count("A")
+    for name, tile in tiles:
+        assert tile.telemetry()[0].pulses, name

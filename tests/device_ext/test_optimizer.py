@@ -22,8 +22,8 @@ from device_ext import (
 )
 
 
-def network(engine: EngineName | None) -> Any:
-    """A convolution, two dense layers, biases in digital, a digital layer in between."""
+def network(engine: EngineName | None, digital: str = "4") -> Any:
+    """A convolution and two dense layers on tiles, but for the one that stays digital."""
     torch.manual_seed(5)
     model = nn.Sequential(
         nn.Conv2d(2, 3, 3, padding=1),
@@ -41,7 +41,7 @@ def network(engine: EngineName | None) -> Any:
         model,
         config,
         conversion_map=None if engine is None else CONVERSION_MAP,
-        exclude_modules=["4"],
+        exclude_modules=[digital],
         ensure_analog_root=False,
     )
     if engine is not None:
@@ -50,8 +50,10 @@ def network(engine: EngineName | None) -> Any:
     return model
 
 
-def trained(cls: type[AnalogSGD], engine: EngineName, passes: int, **options: Any) -> dict:
-    model = network(engine)
+def trained(
+    cls: type[AnalogSGD], engine: EngineName, passes: int, digital: str, **options: Any
+) -> dict:
+    model = network(engine, digital)
     optimizer = cls(model.parameters(), lr=0.1, **options)
     generator = torch.Generator().manual_seed(1)
     for step in range(6):
@@ -66,19 +68,24 @@ def trained(cls: type[AnalogSGD], engine: EngineName, passes: int, **options: An
     for name, tile in model.named_modules():
         if isinstance(tile, KeyedAnalogTile):
             state |= {f"{name}/{k}": v for k, v in tile.get_exact_state().items()}
-    return state | {"digital": model[4].weight.detach().clone()}
+    return state | {"digital": model[int(digital)].weight.detach().clone()}
 
 
 @pytest.mark.parametrize("engine", ["fast", "exact"])
 @pytest.mark.parametrize("passes", [1, 2])
+@pytest.mark.parametrize("digital", ["0", "3", "4"])  # the first, one in between, the last
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9, "weight_decay": 1e-3}])
-def test_the_same_bits_as_aihwkits_optimizer(engine, passes, options):
-    ours = trained(KeyedSGD, engine, passes, **options)
-    theirs = trained(AnalogSGD, engine, passes, **options)
+def test_the_same_bits_as_aihwkits_optimizer(engine, passes, digital, options):
+    ours = trained(KeyedSGD, engine, passes, digital, **options)
+    theirs = trained(AnalogSGD, engine, passes, digital, **options)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
-    start = network(engine)
-    assert not torch.equal(ours["digital"], start[4].weight)
+    start = network(engine, digital)
+    assert not torch.equal(ours["digital"], start[int(digital)].weight)
+    for name, tile in start.named_modules():
+        if isinstance(tile, KeyedAnalogTile):
+            state = tile.get_exact_state()
+            assert any(not torch.equal(state[k], ours[f"{name}/{k}"]) for k in state), name
 
 
 def test_stock_tiles_are_updated_too():
