@@ -59,16 +59,16 @@ class UpdateConfig:
     update_bl_management: bool = key(
         True, "Shorten the train where the expected change needs fewer slots."
     )
+    # aihwkit's MeanCount is not among them: its generator can not be seeded.
     pulse_type: Literal[
-        "stochastic_compressed", "stochastic", "mean_count", "deterministic_implicit",
-        "none_with_device",
+        "stochastic_compressed", "stochastic", "deterministic_implicit", "none_with_device"
     ] = key(
         "stochastic_compressed",
         "stochastic_compressed: x and d with their signs in one train; stochastic: up and down in "
-        "two trains; mean_count: the expected number of coincidences with noise; "
-        "deterministic_implicit: products rounded to pulses; none_with_device: the exact change "
-        "through the device's mean step. The fast engine does the first, aihwkit the others.",
-    )  # fmt: skip
+        "two trains; deterministic_implicit: products rounded to pulses; none_with_device: the "
+        "exact change through the device's mean step. The fast engine does the first, aihwkit the "
+        "others.",
+    )
     transfer_desired_bl: int | None = key(
         None, "Slots of a transfer's pulse train; null = 31, and 1 for ttv3 and ttv4.", ge=1, le=31
     )

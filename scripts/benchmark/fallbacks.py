@@ -13,7 +13,6 @@ SERVED = "residual learning, served by the engine"
 CASES: dict[str, tuple[str, ...]] = {
     SERVED: (),
     "pulses: stochastic": ("update.pulse_type=stochastic",),
-    "pulses: mean count": ("update.pulse_type=mean_count",),
     "pulses: deterministic implicit": ("update.pulse_type=deterministic_implicit",),
     "pulses: none with device": ("update.pulse_type=none_with_device",),
     "device: piecewise step": ("device=piecewise_step",),

@@ -88,6 +88,7 @@ OPTIONS = [
     ("algorithm=adamw optim.momentum=0.9", "algorithm=adamw has none"),
     ("update.desired_bl=32", "update.desired_bl=32", "at least 1 and at most 31"),
     ("update.pulse_type=stochastik", "nearest valid: stochastic"),
+    ("update.pulse_type=mean_count", "update.pulse_type=mean_count: must be one of"),
     ("io.forward.inp_bits=1", "io.forward.inp_bits=1", "must be 0 (none) or 2 to 16"),
     ("io.forwards.perfect=false", "unknown key"),
     ("io=quantised", "nearest valid: quantized"),
