@@ -1,7 +1,8 @@
 """Analog layers whose passes go straight to torch where the input-output is perfect.
 
 Same results as aihwkit's passes within float rounding, without unfolding images, and without the
-product for the weight gradient that a digital layer pays for: the tile's update is its own.
+product for the weight gradient that a digital layer pays for: the tile's update is its own. To
+torch the weight is a constant; a hook hands the input and the output's gradient to the tile.
 """
 
 from __future__ import annotations
@@ -12,75 +13,39 @@ import torch
 from aihwkit.nn import AnalogConv2d, AnalogLinear
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import Conv2d, Linear, Module
 
 from device_ext.layout import Pair, PatchGeometry
 from device_ext.tile import KeyedAnalogTile
 
 
-class _DirectLinear(Function):
-    """y = x W^T + b, remembering x and the gradient of y for the tile's update."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, _: Tensor, tile: KeyedAnalogTile, x: Tensor, weight: Tensor, bias: Tensor | None
-    ) -> Tensor:
-        ctx.tile = tile
-        ctx.save_for_backward(x, weight)
-        return torch.nn.functional.linear(x, weight, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (d,) = grad_outputs
-        x, weight = ctx.saved_tensors
-        ctx.tile.remember(x, d)
-        grad_x = d @ weight if ctx.needs_input_grad[2] else None
-        grad_bias = d.flatten(0, -2).sum(0) if ctx.needs_input_grad[4] else None
-        return None, None, grad_x, None, grad_bias
-
-
-class _DirectConv2d(Function):
-    """Like ``_DirectLinear``, for a convolution; remembers the image itself, not its patches."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        _: Tensor,
-        tile: KeyedAnalogTile,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        geometry: PatchGeometry,
-    ) -> Tensor:
-        ctx.tile, ctx.geometry = tile, geometry
-        ctx.save_for_backward(x, weight)
-        return torch.conv2d(x, weight, bias, geometry.stride, geometry.padding, geometry.dilation)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (d,) = grad_outputs
-        x, weight = ctx.saved_tensors
-        ctx.tile.remember(x, d)
-        geometry: PatchGeometry = ctx.geometry
-        needs_x, needs_bias = ctx.needs_input_grad[2], ctx.needs_input_grad[4]
-        grad_x = None
-        if needs_x:
-            # Asked for the bias too, it would compute the weight's gradient on the way.
-            grad_x, _, _ = torch.ops.aten.convolution_backward(
-                d, x, weight, None, geometry.stride, geometry.padding, geometry.dilation, False,
-                [0, 0], 1,
-                [True, False, False],
-            )  # fmt: skip
-        grad_bias = d.sum((0, 2, 3)) if needs_bias else None
-        return None, None, grad_x, None, grad_bias, None
-
-
 def _direct_tile(layer: Module) -> KeyedAnalogTile | None:
     tile = getattr(layer, "analog_module", None)
     return tile if isinstance(tile, KeyedAnalogTile) and tile.direct_passes else None
+
+
+class _Rooted(Function):
+    """Makes y, the output of a first layer without bias, ask for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, root: Tensor, y: Tensor) -> Tensor:
+        del root
+        ctx.mark_dirty(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return None, None
+
+
+def _watched(tile: KeyedAnalogTile, x: Tensor, y: Tensor) -> Tensor:
+    """Return y, whose gradient will be remembered together with x for the tile's update."""
+    if not torch.is_grad_enabled():
+        return y
+    if not y.requires_grad:
+        y = _Rooted.apply(tile.analog_ctx, y)
+    y.register_hook(lambda d: tile.remember(x, d))
+    return y
 
 
 def _finish(tile: KeyedAnalogTile, y: Tensor, channel_dim: int) -> Tensor:
@@ -105,7 +70,7 @@ class KeyedLinear(AnalogLinear):
         if tile is None:
             return super().forward(x_input)
         weight, bias = tile.direct_weight()
-        y = _DirectLinear.apply(tile.analog_ctx, tile, x_input, weight, bias)
+        y = _watched(tile, x_input, torch.nn.functional.linear(x_input, weight, bias))
         return _finish(tile, y, y.dim() - 1)
 
 
@@ -125,8 +90,11 @@ class KeyedConv2d(AnalogConv2d):
         tile.patches = self._geometry
         weight, bias = tile.direct_weight()
         weight = weight.view(self.out_channels, self.in_channels, *self._geometry.kernel)
-        y = _DirectConv2d.apply(tile.analog_ctx, tile, x_input, weight, bias, self._geometry)
-        return _finish(tile, y, 1)
+        y = torch.conv2d(x_input, weight, None, *self._geometry[1:])
+        if bias is not None:
+            # Inside the convolution its gradient would cost that of the weight, too.
+            y = y.add_(bias.view(-1, 1, 1))
+        return _finish(tile, _watched(tile, x_input, y), 1)
 
 
 CONVERSION_MAP: dict[type[Module], type[Module]] = {Linear: KeyedLinear, Conv2d: KeyedConv2d}

@@ -199,7 +199,7 @@ def _hydra(args: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _single(args: argparse.Namespace, plan: Plan) -> int:
-    from runner.config.compose import complete_overrides, own_steps
+    from runner.config.device_steps import complete_overrides, own_steps
 
     os.environ.update(thread_variables(plan.configs[0].run.threads))
     _exit_codes.clear()
@@ -211,7 +211,7 @@ def _single(args: argparse.Namespace, plan: Plan) -> int:
 
 
 def _grid(args: argparse.Namespace, plan: Plan) -> int:
-    from runner.config.compose import complete_overrides
+    from runner.config.device_steps import complete_overrides
     from runner.grid.launchers import launcher_overrides, quoted, sweeper_overrides
     from runner.grid.master import Grid
     from runner.grid.plugins import register_plugins

@@ -9,24 +9,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, OverrideType
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf.errors import MissingMandatoryValue
 
-from runner.config.check import check_value, config_from_values, foreign_key
-from runner.config.errors import NO_VALUE, ConfigError, nearest, one_line
+from runner.config.check import config_from_values
+from runner.config.device_steps import complete_overrides, device_options, own_steps
+from runner.config.errors import NO_VALUE, ConfigError, nearest
 from runner.config.extras import (
     SEARCHES,
     check_extra,
@@ -36,8 +33,21 @@ from runner.config.extras import (
 )
 from runner.config.folders import conf_dir
 from runner.config.hydra_keys import check_plugin_keys, is_plugin_key
-from runner.config.keyset import key_named, key_paths, sections, split_optional, unknown_key
+from runner.config.keyset import key_paths, sections, unknown_key
 from runner.config.measurement import with_measurements
+from runner.config.overrides import (
+    HYDRA_ERRORS,
+    as_typed,
+    check_alone,
+    check_owner,
+    composition_error,
+    first_line,
+    input_text,
+    malformed,
+    search_path_override,
+    typed_paths,
+    values_of,
+)
 from runner.config.own_parts import default_values, own_parts
 from runner.config.paths import check_paths
 from runner.config.schema import Config
@@ -53,10 +63,6 @@ _NOT_HYDRAS = {
     "hydra.output_subdir": ("the run folder keeps config.yaml itself", None),
     "hydra.job.chdir": ("a run does not change the working folder", None),
 }
-DEVICE_GROUPS = ("device", "fast_device")
-_STEP = ("n_states", "dw_min")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_HYDRA_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 
 
 def load_config(
@@ -73,58 +79,6 @@ def load_config(
         ConfigError: for the first thing that is wrong; nothing has been written.
     """
     return Composer(config_dir, config_name).one(list(overrides))
-
-
-def complete_overrides(overrides: Sequence[str]) -> list[str]:
-    """Let ``device.n_states`` replace a preset's ``device.dw_min`` and the other way round."""
-    typed = typed_paths(overrides)
-    pairs = [(f"{g}.{a}", f"{g}.{b}") for g in DEVICE_GROUPS for a, b in (_STEP, _STEP[::-1])]
-    added = [f"{other}=null" for given, other in pairs if given in typed and other not in typed]
-    return [*overrides, *added]
-
-
-def own_steps(overrides: Sequence[str], folders: Sequence[Path]) -> dict[str, float]:
-    """Steps (dw_min) of the devices that are chosen on the command line and keep their own.
-
-    The number of states in an experiment is meant for the experiment's device; only one that is
-    typed changes ``device=reram_es``.
-
-    Args:
-        overrides: of the run.
-        folders: that hold the groups, the first one first.
-
-    Returns:
-        ``dw_min`` by group.
-    """
-    typed = typed_paths(overrides)
-    found = {}
-    for group in DEVICE_GROUPS:
-        if group not in typed or {f"{group}.{name}" for name in _STEP} & typed:
-            continue
-        option = next(t.split("=", 1)[1] for t in reversed(overrides) if t.startswith(f"{group}="))
-        step = _device_options(folders).get(option.strip("'\""), {}).get("dw_min")
-        if step is not None:
-            found[group] = step
-    return found
-
-
-def _device_options(folders: Sequence[Path]) -> dict[str, Any]:
-    """The keys of every device, by option: files of the folders, then registered classes."""
-    found = {name: default_values(part) for name, part in own_parts()["device"].items()}
-    for folder in reversed(folders):
-        for file in sorted((folder / "device").glob("*.yaml")):
-            try:
-                loaded = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-            except (OSError, YAMLError) as error:
-                raise ConfigError(str(file), NO_VALUE, _first_line(error)) from None
-            if isinstance(loaded, dict):
-                found[file.stem] = loaded
-    return found
-
-
-def typed_paths(overrides: Sequence[str]) -> set[str]:
-    """Dotted paths of the keys that `overrides` set."""
-    return {text.split("=", 1)[0].lstrip("+") for text in overrides}
 
 
 class Composer:
@@ -153,11 +107,11 @@ class Composer:
             if not folder.is_dir():
                 raise ConfigError("--config-dir", config_dir, "is not a folder")
             search_path.prepend("command-line", f"file://{folder}", anchor=schema)
-        for folder in _search_path_override(overrides):
+        for folder in search_path_override(overrides):
             search_path.prepend("hydra.searchpath", folder, anchor=schema)
         register_sweeper()
         self.folders = _folders(search_path)
-        for name, node in _device_options(self.folders).items():
+        for name, node in device_options(self.folders).items():
             ConfigStore.instance().store(group="fast_device", name=name, node=node)
         self._name = config_name
         self._loader = ConfigLoaderImpl(config_search_path=search_path)
@@ -175,7 +129,7 @@ class Composer:
         parsed = self._parse_all(overrides)
         for item in parsed:
             if item.is_sweep_override():
-                key, _, value = _input(item).partition("=")
+                key, _, value = input_text(item).partition("=")
                 raise ConfigError(
                     key, value, "several values need -m (--multirun); quote a value with a comma"
                 )
@@ -217,7 +171,7 @@ class Composer:
     def space(self, overrides: list[str]) -> dict[str, str]:
         """What a search varies: the values that are typed or preset, by key."""
         parsed = self._swept(overrides)
-        pairs = (_input(item).partition("=") for item in parsed if item.is_sweep_override())
+        pairs = (input_text(item).partition("=") for item in parsed if item.is_sweep_override())
         return {key.lstrip("+"): value for key, _, value in pairs}
 
     def multirun_mode(self, overrides: list[str]) -> bool:
@@ -235,12 +189,12 @@ class Composer:
     def _parse(self, text: str) -> Override:
         try:
             return self._parser.parse_overrides([text])[0]
-        except _HYDRA_ERRORS as error:
-            raise _malformed(text, error) from None
+        except HYDRA_ERRORS as error:
+            raise malformed(text, error) from None
 
     def _check_name(self, item: Override) -> None:
         """Refuse what names no group, option or key, whatever its value."""
-        text, name = _input(item), item.key_or_group
+        text, name = input_text(item), item.key_or_group
         typed, _, value = text.partition("=")
         if not name:
             raise ConfigError(text, NO_VALUE, "must be key=value")
@@ -264,17 +218,17 @@ class Composer:
         if name.endswith(".name"):
             group = name.rpartition(".")[0]
             raise ConfigError(typed, value, "follows from the chosen group", f"{group}={value}")
-        _check_alone(item)
+        check_alone(item)
 
     def _check_group(self, item: Override, typed: str) -> None:
         group, options = item.key_or_group, self._options(item.key_or_group)
         ours = group in sections() or group in _PRESETS
-        _, _, value = _input(item).partition("=")
+        _, _, value = input_text(item).partition("=")
         if ours and item.type != OverrideType.CHANGE:
             raise ConfigError(
                 typed, value, "the group exists already; write it without +", f"{group}={value}"
             )
-        for choice in _values(item):
+        for choice in values_of(item):
             if choice is None and group in (*_PRESETS, "fast_device"):
                 continue
             check_extra(group, choice)
@@ -302,7 +256,9 @@ class Composer:
     def _base(self, parsed: Sequence[Override]) -> tuple[DictConfig, DictConfig]:
         """The composition of the chosen groups, before any value is set, and Hydra's own part."""
         chosen = tuple(
-            _input(item) for item in parsed if self._is_group(item) and not item.is_sweep_override()
+            input_text(item)
+            for item in parsed
+            if self._is_group(item) and not item.is_sweep_override()
         )
         plugin_keys = [item for item in parsed if is_plugin_key(item)]
         if chosen not in self._bases:
@@ -313,10 +269,10 @@ class Composer:
                 base = self._loader.load_configuration(
                     self._name, list(chosen), RunMode.RUN, from_shell=False
                 )
-            except _HYDRA_ERRORS as error:
+            except HYDRA_ERRORS as error:
                 if "'hydra/launcher/ray'" in str(error):
                     check_extra("hydra/launcher", "ray")
-                raise _composition_error(chosen, error) from None
+                raise composition_error(chosen, error) from None
             hydra = base.hydra
             check_extras(hydra.runtime.choices)
             with open_dict(base):
@@ -330,16 +286,16 @@ class Composer:
         values = copy.deepcopy(self._base(parsed)[0])
         settings = [item for item in parsed if not self._is_group(item)]
         for item in settings:
-            _check_owner(item, values)
+            check_owner(item, values)
             try:
                 OmegaConf.update(values, item.key_or_group, item.value(), merge=True)
-            except _HYDRA_ERRORS as error:
-                key, _, value = _input(item).partition("=")
-                raise ConfigError(key, value, _first_line(error)) from None
+            except HYDRA_ERRORS as error:
+                key, _, value = input_text(item).partition("=")
+                raise ConfigError(key, value, first_line(error)) from None
         try:
             return finish(values, overrides, self.folders)
         except ConfigError as error:
-            raise _as_typed(error, settings) from None
+            raise as_typed(error, settings) from None
 
     def _swept(self, overrides: list[str]) -> list[Override]:
         """What is preset and what is typed; the last one of a key counts, as in Hydra's sweeper."""
@@ -373,9 +329,9 @@ def finish(values: DictConfig, overrides: Sequence[str], folders: Sequence[Path]
         plain = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigError(str(error.full_key), "???", "needs a value") from None
-    except _HYDRA_ERRORS as error:
+    except HYDRA_ERRORS as error:
         key = getattr(error, "full_key", None) or "conf"
-        raise ConfigError(str(key), NO_VALUE, _first_line(error)) from None
+        raise ConfigError(str(key), NO_VALUE, first_line(error)) from None
     assert isinstance(plain, dict)
     config = config_from_values(plain, typed_paths(overrides))  # type: ignore[arg-type]
     config = resolve_run_dir(with_measurements(config))
@@ -389,100 +345,3 @@ def _folders(search_path: ConfigSearchPath) -> list[Path]:
     paths = [entry.path or "" for entry in search_path.get_path()]
     files = [path.removeprefix("file://") for path in paths]
     return [Path(path) for path in files if path and "://" not in path]
-
-
-def _check_alone(item: Override) -> None:
-    """Check a value without its neighbours: a mistake is answered before the composition."""
-    key = key_named(item.key_or_group)
-    if key is None:
-        return
-    annotation, optional = split_optional(key.type)
-    single = not item.is_sweep_override()
-    values = _values(item) if single or isinstance(item.value(), ChoiceSweep) else []
-    try:
-        for value in values:
-            if "${" not in str(value) and value != "???":
-                check_value(key.path, value, annotation, optional, key.spec)
-    except ConfigError as error:
-        raise (_as_typed(error, [item]) if single else error) from None
-
-
-def _check_owner(item: Override, values: DictConfig) -> None:
-    """Refuse a typed key that only another option of the group has."""
-    name = item.key_or_group
-    owners = {
-        owner
-        for path, options in key_paths().items()
-        if path == name or path.startswith(name + ".")
-        for owner in options
-    }
-    group = name.partition(".")[0]
-    if owners == {""} or "" in owners or name == group:
-        return
-    chosen = str(OmegaConf.select(values, f"{group}.name"))
-    if chosen not in owners:
-        key, _, value = _input(item).partition("=")
-        error = foreign_key(name, value, chosen)
-        raise ConfigError(key, value, error.message)
-
-
-def _as_typed(error: ConfigError, settings: Sequence[Override]) -> ConfigError:
-    """The same error with key and value as they stand on the command line."""
-    for item in reversed(settings):
-        key, _, value = _input(item).partition("=")
-        if item.key_or_group == error.key:
-            return ConfigError(key, value, error.message, error.suggestion)
-    return error
-
-
-def _input(item: Override) -> str:
-    return item.input_line or ""
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
-
-
-def _malformed(text: str, error: Exception) -> ConfigError:
-    key, equals, value = text.partition("=")
-    if not equals:
-        return ConfigError(text or "''", NO_VALUE, "must be key=value")
-    if value.startswith("="):
-        return ConfigError(key, value, "one = too many", f"{key}={value.lstrip('=')}")
-    near = None
-    named = key_named(key.lstrip("+"))
-    if named and split_optional(named.type)[0] is str and not {"'", '"'} & set(value):
-        near = f"'{key}=\"{value}\"'"  # the parser takes such a text only in quotes
-    detail = _first_line(error)
-    message = "can not be read" if "Exception" in detail else f"can not be read: {detail}"
-    return ConfigError(key, value, message, near)
-
-
-def _composition_error(chosen: Sequence[str], error: Exception) -> ConfigError:
-    typed = " ".join(chosen)
-    message = one_line(str(error))[:300]
-    return (
-        ConfigError(typed, NO_VALUE, message) if typed else ConfigError("conf", NO_VALUE, message)
-    )
-
-
-def _search_path_override(overrides: Sequence[str]) -> list[str]:
-    parser = OverridesParser.create()
-    for text in overrides:
-        if text.lstrip("+").startswith("hydra.searchpath="):
-            try:
-                value: Any = parser.parse_override(text).value()
-            except _HYDRA_ERRORS as error:
-                raise _malformed(text, error) from None
-            return [str(folder) for folder in (value if isinstance(value, list) else [value])]
-    return []
-
-
-def _values(item: Override) -> list[Any]:
-    """Every value that an override can take."""
-    if not item.is_sweep_override():
-        return [item.value()]
-    if isinstance(item.value(), IntervalSweep):
-        return [item.input_line]
-    return list(item.sweep_iterator())

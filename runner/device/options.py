@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.config.compose import load_config, typed_paths
+from runner.config.compose import load_config
 from runner.config.devices import IdealConfig
 from runner.config.errors import ConfigError
+from runner.config.overrides import typed_paths
 from runner.config.paths import check_folder
 
 

@@ -135,7 +135,7 @@ RowReader::RowReader(const VectorBatch &batch, int n_lines) : batch_(batch), n_l
 
 const float *RowReader::row(int vector, int end) {
   if (contiguous()) {
-    return batch_.data + offset(vector);
+    return batch_.data + vectorOffset(batch_, vector);
   }
   if (vector < first_ || vector >= last_) {
     gather(vector, end);
@@ -145,29 +145,15 @@ const float *RowReader::row(int vector, int end) {
 
 void RowReader::survey(int vector, int n, float *abs_max, float *sums) const {
   kernels().survey(
-      batch_.data + offset(vector), batch_.line_offsets, batch_.line_stride, n_lines_, n, abs_max,
+      batch_.data + vectorOffset(batch_, vector), batch_.line_offsets, batch_.line_stride, n_lines_, n, abs_max,
       sums);
-}
-
-int64_t RowReader::offset(int vector) const {
-  const int32_t block = vector / batch_.n_inner;
-  return (block / batch_.n_middle) * batch_.outer_stride +
-         (block % batch_.n_middle) * batch_.middle_stride +
-         (vector % batch_.n_inner) * batch_.inner_stride;
 }
 
 void RowReader::gather(int vector, int end) {
   const int n = std::min({vectors_per_gather, end - vector, neighbours(vector)});
   first_ = vector;
   last_ = vector + n;
-  const float *source = batch_.data + offset(vector);
-  for (int j = 0; j < n_lines_; j++) {
-    const float *line = source + (batch_.line_offsets == nullptr ? j * batch_.line_stride
-                                                                 : batch_.line_offsets[j]);
-    for (int v = 0; v < n; v++) {
-      buffer_[(size_t)v * n_lines_ + j] = line[v * batch_.inner_stride];
-    }
-  }
+  copyVectors(batch_, vector, n, n_lines_, buffer_.data(), n_lines_);
 }
 
 int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/pulse_trains.h"
 #include "engine/train_rule.h"
+#include "engine/vectors.h"
 
 namespace warmtile {
 
@@ -55,7 +56,7 @@ public:
   /** Whether the lines of a vector lie far apart, and those of the next vector beside them. */
   bool sideBySide() const { return !contiguous() && batch_.inner_stride == 1; }
   /** Vectors from this one on that lie side by side. */
-  int neighbours(int vector) const { return batch_.n_inner - vector % batch_.n_inner; }
+  int neighbours(int vector) const { return neighboursFrom(batch_, vector); }
   /** As the kernels' survey(). */
   void survey(int vector, int n, float *abs_max, float *sums) const;
 
@@ -63,7 +64,6 @@ public:
 
 private:
   bool contiguous() const { return batch_.line_offsets == nullptr && batch_.line_stride == 1; }
-  int64_t offset(int vector) const;
   void gather(int vector, int end);
 
   const VectorBatch &batch_;

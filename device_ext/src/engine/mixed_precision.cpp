@@ -6,6 +6,7 @@
 #include "engine/compounds.h"
 #include "engine/kernels.h"
 #include "engine/pulse_trains.h"
+#include "engine/vectors.h"
 #include "keys.h"
 
 namespace warmtile {
@@ -17,16 +18,6 @@ constexpr uint64_t transfer_stream = uint64_t{1} << 48;
 constexpr int numbers_per_pass = 16384;
 constexpr int most_vectors_per_pass = 128;
 constexpr int64_t products_worth_a_thread = 1000000;
-
-void readRow(const VectorBatch &batch, int vector, int n_lines, float *out) {
-  const int32_t block = vector / batch.n_inner;
-  const float *source = batch.data + (block / batch.n_middle) * batch.outer_stride +
-                        (block % batch.n_middle) * batch.middle_stride +
-                        (vector % batch.n_inner) * batch.inner_stride;
-  for (int j = 0; j < n_lines; j++) {
-    out[j] = source[batch.line_offsets == nullptr ? j * batch.line_stride : batch.line_offsets[j]];
-  }
-}
 
 /** chi += lr * sum over vectors [begin, end) of d x^T; the order of the sum is that of the vectors,
  * for any number of threads. */
@@ -46,10 +37,8 @@ void accumulate(
   std::vector<float> d_rows((size_t)vectors_per_pass * d_size);
   for (int first = begin; first < end; first += vectors_per_pass) {
     const int n = std::min(vectors_per_pass, end - first);
-    for (int v = 0; v < n; v++) {
-      readRow(x, first + v, x_size, x_rows.data() + (size_t)v * x_stride);
-      readRow(d, first + v, d_size, d_rows.data() + (size_t)v * d_size);
-    }
+    copyVectors(x, first, n, x_size, x_rows.data(), x_stride);
+    copyVectors(d, first, n, d_size, d_rows.data(), d_size);
     const int threads = (int64_t)n * x_size * d_size >= products_worth_a_thread ? n_threads : 1;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int i = 0; i < d_size; i++) {
@@ -128,6 +117,9 @@ uint64_t mixedUpdate(
 #pragma omp for
       for (int r = 0; r < n_rows; r++) {
         const int row = (row_index + r) % d_size;
+        if (kernels().absMax(chi[row], x_size) < granularity) {
+          continue; // no whole step in it
+        }
         for (int j = 0; j < x_size; j++) {
           const float whole = std::trunc(chi[row][j] / granularity);
           steps[j] = whole;
