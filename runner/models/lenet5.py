@@ -29,7 +29,10 @@ class LeNet5(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities ``[b, n_classes]`` of images ``[b, 1, 28, 28]``."""
-        x = self.pool(torch.tanh(self.conv1(images)))
-        x = torch.tanh(self.pool(torch.tanh(self.conv2(x))))
+        # Channels last is torch's faster layout. A max-pool and tanh, which grows with its argument,
+        # may change places: a quarter of the tanh remain.
+        x = images.to(memory_format=torch.channels_last)
+        x = torch.tanh(self.pool(self.conv1(x)))
+        x = torch.tanh(torch.tanh(self.pool(self.conv2(x))))
         x = torch.tanh(self.fc1(x.flatten(1)))
         return torch.log_softmax(self.fc2(x), dim=1)
