@@ -87,7 +87,8 @@ class KeyedConv2d(AnalogConv2d):
         tile = _direct_tile(self)
         if tile is None:
             return super().forward(x_input)
-        tile.patches = self._geometry
+        if tile.patches is not self._geometry:
+            tile.patches = self._geometry
         weight, bias = tile.direct_weight()
         weight = weight.view(self.out_channels, self.in_channels, *self._geometry.kernel)
         y = torch.conv2d(x_input, weight, None, *self._geometry[1:])

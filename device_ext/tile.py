@@ -198,9 +198,8 @@ class KeyedAnalogTile(AnalogTile):
             1 if images else (0 if self.out_trans else d_input.dim() - 1),
         )
         if self.patches is not None and images and not self.analog_bias:
-            # The engine looks over vectors whose pixels lie side by side many at a time.
-            x_input, d_input = x_input.contiguous(), d_input.contiguous()
-            x, d = patch_vectors(x_input, self.patches), pixel_vectors(d_input)
+            # Patches are looked over many at a time where neighbouring pixels lie side by side.
+            x, d = patch_vectors(x_input.contiguous(), self.patches), pixel_vectors(d_input)
         else:
             if self.patches is not None and images:
                 x_input = unfolded_patches(x_input, self.patches)

@@ -63,23 +63,6 @@ void drawVector(
   }
 }
 
-/** Whether some block of d can not stay closed in some slot; `sums` as survey() leaves them. */
-bool mayFire(const float *sums, int n_lines, const Trains &trains) {
-  if (n_lines < fewest_lines) {
-    return true;
-  }
-  const float scale = trains.scales.A * two_to_31;
-  for (int slot = 0; slot < trains.scales.BL; slot++) {
-    const Key32 key = split(childKey(trains.key, 2 * slot + 1));
-    for (int b = 0; b * lines_per_block < n_lines; b++) {
-      if (!blockIsSilent(sums[b * max_neighbours] * scale, key, (uint32_t)b)) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
 /** Vectors [begin, begin + n) that lie side by side. */
 void drawNeighbours(
     Block &block,
@@ -100,17 +83,20 @@ void drawNeighbours(
   float x_rates[max_neighbours];
   float d_rates[max_neighbours];
   scales.each(n, x_abs_max, d_abs_max, lengths, d_rates, x_rates);
+  uint64_t bits = ~uint64_t{0};
+  if (d_rows.nLines() >= fewest_lines) {
+    bits = kernels().mayFire(
+        sums.data(), n_blocks, n, rule.key, (uint64_t)begin, lengths, d_rates);
+  }
   Trains found[max_neighbours];
   int n_found = 0;
   for (int v = 0; v < n; v++) {
-    if (d_abs_max[v] > 0.0f && lengths[v] > 0) { // not so for most vectors after a max-pool
-      const Trains trains{
+    // Most vectors after a max-pool are zero.
+    if ((bits >> v & 1) != 0 && d_abs_max[v] > 0.0f && lengths[v] > 0) {
+      found[n_found++] = {
           begin + v,
           childKey(rule.key, (uint64_t)(begin + v)),
           {lengths[v], d_rates[v], x_rates[v]}};
-      if (mayFire(sums.data() + v, d_rows.nLines(), trains)) {
-        found[n_found++] = trains;
-      }
     }
   }
   for (int k = 0; k < n_found; k++) {
@@ -143,10 +129,16 @@ const float *RowReader::row(int vector, int end) {
   return buffer_.data() + (size_t)(vector - first_) * n_lines_;
 }
 
-void RowReader::survey(int vector, int n, float *abs_max, float *sums) const {
-  kernels().survey(
-      batch_.data + vectorOffset(batch_, vector), batch_.line_offsets, batch_.line_stride, n_lines_, n, abs_max,
-      sums);
+void RowReader::survey(int vector, int n, float *abs_max, float *sums) {
+  const float *lines = batch_.data + vectorOffset(batch_, vector);
+  if (!contiguous()) {
+    kernels().survey(
+        lines, batch_.line_offsets, batch_.line_stride, n_lines_, n, abs_max, sums);
+    return;
+  }
+  columns_.resize((size_t)n_lines_ * max_neighbours);
+  transposeRows(lines, batch_.inner_stride, n, n_lines_, columns_.data(), max_neighbours);
+  kernels().survey(columns_.data(), nullptr, max_neighbours, n_lines_, n, abs_max, sums);
 }
 
 void RowReader::gather(int vector, int end) {
@@ -173,7 +165,7 @@ void drawBlock(
     const UpdateRule &rule,
     const TrainRule &scales) {
   block.clear();
-  if (x_rows.sideBySide() && d_rows.sideBySide()) {
+  if (x_rows.sideBySide() && (d_rows.sideBySide() || d_rows.contiguous())) {
     for (int v = begin; v < end;) {
       const int n =
           std::min({x_rows.neighbours(v), d_rows.neighbours(v), end - v, max_neighbours});

@@ -57,13 +57,14 @@ public:
   bool sideBySide() const { return !contiguous() && batch_.inner_stride == 1; }
   /** Vectors from this one on that lie side by side. */
   int neighbours(int vector) const { return neighboursFrom(batch_, vector); }
-  /** As the kernels' survey(). */
-  void survey(int vector, int n, float *abs_max, float *sums) const;
+  /** Whether the lines of a vector lie beside each other. */
+  bool contiguous() const { return batch_.line_offsets == nullptr && batch_.line_stride == 1; }
+  /** As the kernels' survey(), of n <= max_neighbours vectors from this one on. */
+  void survey(int vector, int n, float *abs_max, float *sums);
 
   int nLines() const { return n_lines_; }
 
 private:
-  bool contiguous() const { return batch_.line_offsets == nullptr && batch_.line_stride == 1; }
   void gather(int vector, int end);
 
   const VectorBatch &batch_;
@@ -71,13 +72,14 @@ private:
   int first_ = 0;
   int last_ = 0;
   std::vector<float> buffer_;
+  std::vector<float> columns_;
 };
 
 /** Appends to `lines` what fires in one slot; returns the number. */
 int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key);
 
-/** Draws the lines of vectors [begin, end). Where the vectors of both sides lie side by side, as
- * those of a convolution do, most are only looked over, never gathered. */
+/** Draws the lines of vectors [begin, end). Where those of x lie side by side, as the patches of a
+ * convolution do, and those of d likewise or as rows, most are only looked over, never gathered. */
 void drawBlock(
     Block &block,
     RowReader &x_rows,

@@ -53,6 +53,19 @@ struct DeviceLine {
   float gamma;
 };
 
+/** What the lengths and rates of an update's trains follow from; see TrainRule. */
+struct TrainLimits {
+  bool length_managed; ///< aihwkit's update_bl_management
+  bool rates_managed;  ///< update_management
+  float lr;            ///< absolute
+  float granularity;
+  float grad_scale;
+  int longest;
+  int length; ///< without management, and the rates A of d and B of x
+  float A, B;
+  const float *rate_by_length; ///< at [BL - 1], with management of the length
+};
+
 /** Entries behind the last line that fire() may write to, and pulse() may read. */
 constexpr int fire_slack = 16;
 
@@ -84,6 +97,35 @@ struct Kernels {
       int n,
       float *abs_max,
       float *sums);
+
+  /** Lengths BL and rates A of d, B of x of n vectors' trains, from their largest entries. */
+  void (*trainScales)(
+      const TrainLimits &limits,
+      int n,
+      const float *x_abs_max,
+      const float *d_abs_max,
+      int *BL,
+      float *A,
+      float *B);
+
+  /**
+   * Of n <= max_neighbours vectors, as bits, those of which a block of lines may fire: not silent
+   * (see blockIsSilent()) in one of the vector's slots.
+   *
+   * @param sums, n_blocks as survey() leaves them.
+   * @param key key of the update; vector v has the child `first + v`, its slot the child
+   *     2 * slot + 1.
+   * @param lengths slots of each vector; can be read up to the next multiple of 8.
+   * @param rates of each vector, as `p` of fire(); likewise.
+   */
+  uint64_t (*mayFire)(
+      const float *sums,
+      int n_blocks,
+      int n,
+      uint64_t key,
+      uint64_t first,
+      const int *lengths,
+      const float *rates);
 
   /**
    * Draws one slot of one vector's lines: line j fires with probability min(1, |v[j]| * p).

@@ -42,6 +42,7 @@ float absMax(const float *v, int n) {
 }
 } // namespace
 
-const Kernels kernels_avx2 = {"avx2", absMax, survey, fire, addProducts, pulse};
+const Kernels kernels_avx2 = {
+    "avx2", absMax, survey, trainScales, mayFire, fire, addProducts, pulse};
 
 } // namespace warmtile

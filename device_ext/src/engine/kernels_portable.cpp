@@ -15,6 +15,7 @@ int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
 }
 } // namespace
 
-const Kernels kernels_portable = {"portable", absMax, survey, fire, addProducts, pulse};
+const Kernels kernels_portable = {
+    "portable", absMax, survey, trainScales, mayFire, fire, addProducts, pulse};
 
 } // namespace warmtile

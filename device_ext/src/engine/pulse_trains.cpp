@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "engine/drawing.h"
+#include "engine/memory_ahead.h"
+#include "engine/row_events.h"
 #include "engine/train_rule.h"
 #include "rpu_constantstep_device.h"
 #include "rpu_expstep_device.h"
@@ -23,107 +25,17 @@ constexpr uint64_t pulses_worth_a_thread = 20000;
 
 constexpr uint64_t write_stream = uint64_t{2} << 32;
 
-/** A d line's share of an event: the x lines to pulse, and which way. */
-struct RowEvent {
-  uint64_t key;
-  const int32_t *x_lines;
-  int32_t x_count;
-  int32_t direction;
-};
-
-/** Events sorted by row, in order within a row. */
-struct RowEvents {
-  std::vector<int64_t> starts;
-  std::vector<RowEvent> events;
-  std::vector<int64_t> pulses_in; ///< of each row
-  uint64_t pulses = 0;
-  int32_t max_lines = 0;
-};
-
-void sortByRow(
-    const std::vector<Block> &blocks, size_t n_blocks, int d_size, int lr_sign, RowEvents &rows) {
-  rows.starts.assign((size_t)d_size + 1, 0);
-  rows.pulses_in.assign((size_t)d_size, 0);
-  rows.pulses = 0;
-  rows.max_lines = 0;
-  for (size_t b = 0; b < n_blocks; b++) {
-    for (const int32_t line : blocks[b].d_lines) {
-      rows.starts[std::abs(line)]++;
-    }
-  }
-  for (int i = 0; i < d_size; i++) {
-    rows.starts[i + 1] += rows.starts[i];
-  }
-  rows.events.resize((size_t)rows.starts[d_size]);
-  std::vector<int64_t> next(rows.starts.begin(), rows.starts.end() - 1);
-  for (size_t b = 0; b < n_blocks; b++) {
-    const Block &block = blocks[b];
-    for (const Event &event : block.events) {
-      rows.pulses += (uint64_t)event.x_count * (uint64_t)event.d_count;
-      rows.max_lines = std::max(rows.max_lines, event.x_count);
-      for (int32_t k = 0; k < event.d_count; k++) {
-        const int32_t line = block.d_lines[event.d_begin + k];
-        rows.pulses_in[std::abs(line) - 1] += event.x_count;
-        rows.events[next[std::abs(line) - 1]++] = {
-            event.key, block.x_lines.data() + event.x_begin, event.x_count,
-            line < 0 ? -lr_sign : lr_sign};
-      }
-    }
-  }
-}
-
 /** Key of the write noise beside a key of cycle noise. A child, not the same key with a bit turned:
  * such streams are not independent. */
 Key32 writeKey(const DeviceLine &line, uint64_t key) {
   return line.write_noise_std > 0.0f ? split(childKey(key, write_stream)) : Key32{};
 }
 
-/** Asks for the memory of a row bit by bit, while another is pulsed. Pulses meet nearly every cache
- * line of a row, but in an order that no prefetcher of a processor sees through. */
-class RowAhead {
-public:
-  /** Asks for nothing where few of the row's cache lines will be needed. */
-  RowAhead(const DeviceArrays &device, const RowEvents &rows, int row, int64_t steps) {
-    if (row >= device.d_size || rows.pulses_in[row] * floats_a_line < (int64_t)device.x_size) {
-      return;
-    }
-    const DeviceLine line = device.from((int64_t)row * device.x_size);
-    for (const float *array :
-         {(const float *)line.w, line.scale_up, line.scale_down, line.slope_up, line.slope_down,
-          line.reference, line.min_bound, line.max_bound, (const float *)line.total, line.rest}) {
-      if (array != nullptr) {
-        arrays_[n_arrays_++] = array;
-      }
-    }
-    end_ = device.x_size;
-    const int64_t lines = (device.x_size + floats_a_line - 1) / floats_a_line;
-    stride_ = (lines + steps - 1) / steps * floats_a_line;
-  }
-
-  void step() {
-    const int64_t end = std::min(begin_ + stride_, end_);
-    for (int a = 0; a < n_arrays_; a++) {
-      for (int64_t j = begin_; j < end; j += floats_a_line) {
-        __builtin_prefetch(arrays_[a] + j, 0, 2); // into the second cache: a row fills the first
-      }
-    }
-    begin_ = end;
-  }
-
-private:
-  static constexpr int64_t floats_a_line = 16;
-  const float *arrays_[10];
-  int n_arrays_ = 0;
-  int64_t begin_ = 0;
-  int64_t end_ = 0;
-  int64_t stride_ = 0;
-};
-
-void pulseRow(const DeviceArrays &device, int row, const RowEvents &rows, float *scratch) {
+void pulseRow(
+    const DeviceArrays &device, int row, const RowEvents &rows, MemoryAhead &ahead, float *scratch) {
   const DeviceLine line = device.from((int64_t)row * device.x_size);
   const auto pulse = kernels().pulse;
-  RowAhead ahead(
-      device, rows, row + 1, std::max<int64_t>(1, rows.starts[row + 1] - rows.starts[row]));
+  ahead.beginRow(row);
   for (int64_t e = rows.starts[row]; e < rows.starts[row + 1]; e++) {
     ahead.step();
     const RowEvent &event = rows.events[e];
@@ -242,9 +154,10 @@ uint64_t applyPulseTrains(
 #pragma omp parallel num_threads(pulse_threads) if (pulse_threads > 1)
   {
     std::vector<float> scratch((size_t)noiseRoom(sorted.max_lines));
+    MemoryAhead ahead(device, sorted);
 #pragma omp for schedule(dynamic, 4)
     for (int i = 0; i < device.d_size; i++) {
-      pulseRow(device, i, sorted, scratch.data());
+      pulseRow(device, i, sorted, ahead, scratch.data());
     }
   }
   return sorted.pulses;

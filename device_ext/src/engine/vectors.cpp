@@ -19,23 +19,36 @@ struct LineOffsets {
   }
 };
 
+/** out[k][0..3] = in[0..3][k] */
+inline void transpose4(const float *const (&in)[4], float *const (&out)[4]) {
+#if defined(__SSE__)
+  __m128 a = _mm_loadu_ps(in[0]);
+  __m128 b = _mm_loadu_ps(in[1]);
+  __m128 c = _mm_loadu_ps(in[2]);
+  __m128 d = _mm_loadu_ps(in[3]);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(out[0], a);
+  _mm_storeu_ps(out[1], b);
+  _mm_storeu_ps(out[2], c);
+  _mm_storeu_ps(out[3], d);
+#else
+  for (int k = 0; k < 4; k++) {
+    for (int i = 0; i < 4; i++) {
+      out[k][i] = in[i][k];
+    }
+  }
+#endif
+}
+
 /** Four vectors that lie side by side. */
 void copySideBySide(
     const float *source, const LineOffsets &lines, int n_lines, float *rows, int64_t row_stride) {
   int j = 0;
-#if defined(__SSE__)
   for (; j + 4 <= n_lines; j += 4) {
-    __m128 a = _mm_loadu_ps(source + lines[j]);
-    __m128 b = _mm_loadu_ps(source + lines[j + 1]);
-    __m128 c = _mm_loadu_ps(source + lines[j + 2]);
-    __m128 d = _mm_loadu_ps(source + lines[j + 3]);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(rows + j, a);
-    _mm_storeu_ps(rows + row_stride + j, b);
-    _mm_storeu_ps(rows + 2 * row_stride + j, c);
-    _mm_storeu_ps(rows + 3 * row_stride + j, d);
+    transpose4(
+        {source + lines[j], source + lines[j + 1], source + lines[j + 2], source + lines[j + 3]},
+        {rows + j, rows + row_stride + j, rows + 2 * row_stride + j, rows + 3 * row_stride + j});
   }
-#endif
   for (; j < n_lines; j++) {
     const float *line = source + lines[j];
     for (int v = 0; v < 4; v++) {
@@ -68,6 +81,32 @@ void copyVectors(
         }
       }
       v += neighbours;
+    }
+  }
+}
+
+void transposeRows(
+    const float *rows, int64_t row_stride, int n, int n_lines, float *columns, int64_t column_stride) {
+  int v = 0;
+  for (; v + 4 <= n; v += 4) {
+    const float *row = rows + v * row_stride;
+    float *column = columns + v;
+    int j = 0;
+    for (; j + 4 <= n_lines; j += 4) {
+      float *to = column + j * column_stride;
+      transpose4(
+          {row + j, row + row_stride + j, row + 2 * row_stride + j, row + 3 * row_stride + j},
+          {to, to + column_stride, to + 2 * column_stride, to + 3 * column_stride});
+    }
+    for (; j < n_lines; j++) {
+      for (int k = 0; k < 4; k++) {
+        column[j * column_stride + k] = row[k * row_stride + j];
+      }
+    }
+  }
+  for (; v < n; v++) {
+    for (int j = 0; j < n_lines; j++) {
+      columns[j * column_stride + v] = rows[v * row_stride + j];
     }
   }
 }

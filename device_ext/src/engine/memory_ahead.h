@@ -1,0 +1,97 @@
+// Asks for the memory of cross-points before their pulses come.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "engine/pulse_trains.h"
+#include "engine/row_events.h"
+
+namespace warmtile {
+
+/**
+ * Pulses meet a row's cache lines in an order that no prefetcher of a processor sees through.
+ *
+ * Where they will meet nearly all of them, the next row is asked for from end to end, bit by bit,
+ * while this one is pulsed; where they are few, the cross-points of a later event alone.
+ */
+class MemoryAhead {
+public:
+  MemoryAhead(const DeviceArrays &device, const RowEvents &rows)
+      : rows_(rows), x_size_(device.x_size), d_size_(device.d_size) {
+    const DeviceLine &all = device.all;
+    for (const float *array :
+         {(const float *)all.w, all.scale_up, all.scale_down, all.slope_up, all.slope_down,
+          all.reference, all.min_bound, all.max_bound, (const float *)all.total, all.rest}) {
+      if (array != nullptr) {
+        arrays_[n_arrays_++] = array;
+      }
+    }
+  }
+
+  /** The row whose events come next. */
+  void beginRow(int row) {
+    event_ = rows_.starts[row] + events_ahead;
+    event_row_ = row;
+    at_ = end_ = 0;
+    if (row + 1 < d_size_ && dense(row + 1)) {
+      const int64_t lines = (x_size_ + floats_a_line - 1) / floats_a_line;
+      const int64_t steps = std::max<int64_t>(1, rows_.starts[row + 1] - rows_.starts[row]);
+      stride_ = (lines + steps - 1) / steps * floats_a_line;
+      at_ = (int64_t)(row + 1) * x_size_;
+      end_ = at_ + x_size_;
+    }
+  }
+
+  /** Before each event of the row. */
+  void step() {
+    const int64_t until = std::min(at_ + stride_, end_);
+    for (int a = 0; a < n_arrays_; a++) {
+      for (int64_t j = at_; j < until; j += floats_a_line) {
+        __builtin_prefetch(arrays_[a] + j, 0, 2); // into the second cache: a row fills the first
+      }
+    }
+    at_ = until;
+    if (event_ < (int64_t)rows_.events.size()) {
+      askFor(event_++);
+    }
+  }
+
+private:
+  static constexpr int64_t floats_a_line = 16;
+  static constexpr int64_t events_ahead = 3;
+
+  /** Whether most of a row's cache lines will be needed. */
+  bool dense(int row) const { return rows_.pulses_in[row] * floats_a_line >= x_size_; }
+
+  void askFor(int64_t number) {
+    while (rows_.starts[event_row_ + 1] <= number) {
+      event_row_++;
+    }
+    if (dense(event_row_)) {
+      return;
+    }
+    const RowEvent &event = rows_.events[number];
+    const int64_t first = (int64_t)event_row_ * x_size_ - 1;
+    for (int k = 0; k < event.x_count; k++) {
+      const int64_t j = first + std::abs(event.x_lines[k]);
+      for (int a = 0; a < n_arrays_; a++) {
+        __builtin_prefetch(arrays_[a] + j);
+      }
+    }
+  }
+
+  const RowEvents &rows_;
+  const int64_t x_size_;
+  const int d_size_;
+  const float *arrays_[10];
+  int n_arrays_ = 0;
+  int64_t at_ = 0; ///< in the next row, where that is asked for from end to end
+  int64_t end_ = 0;
+  int64_t stride_ = 0;
+  int64_t event_ = 0; ///< whose cross-points are asked for next
+  int event_row_ = 0;
+};
+
+} // namespace warmtile
