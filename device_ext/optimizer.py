@@ -74,7 +74,7 @@ class KeyedSGD(AnalogSGD):
             {**group, "params": params} for group, params in zip(groups, parts.digital, strict=True)
         ]
         try:
-            loss = SGD.step(self, closure, **kwargs)
+            loss = _sgd_step()(self, closure, **kwargs)
         finally:
             self.param_groups = groups
         for number, context, tile in parts.analog:
@@ -91,6 +91,12 @@ class KeyedSGD(AnalogSGD):
         for _, _, tile in parts.analog:
             tile.post_update_step()
         return loss
+
+
+def _sgd_step() -> Callable[..., Any]:
+    """torch's step without the hooks around it: they run around ours already."""
+    step: Any = SGD.step
+    return step.__wrapped__ if getattr(step, "hooked", False) else step
 
 
 def _joined(parts: list[Tensor], dim: int, as_is: bool) -> Tensor:

@@ -16,6 +16,7 @@ from device_ext import _core
 from device_ext.layout import (
     PatchGeometry,
     batch_vectors,
+    channels_first,
     patch_vectors,
     pixel_vectors,
     unfolded_patches,
@@ -199,7 +200,8 @@ class KeyedAnalogTile(AnalogTile):
         )
         if self.patches is not None and images and not self.analog_bias:
             # Patches are looked over many at a time where neighbouring pixels lie side by side.
-            x, d = patch_vectors(x_input.contiguous(), self.patches), pixel_vectors(d_input)
+            x = patch_vectors(channels_first(x_input), self.patches)
+            d = pixel_vectors(d_input)
         else:
             if self.patches is not None and images:
                 x_input = unfolded_patches(x_input, self.patches)
@@ -209,14 +211,16 @@ class KeyedAnalogTile(AnalogTile):
             if self.analog_bias:
                 x_input = torch.cat((x_input, torch.ones_like(x_input[..., :1])), dim=-1)
             x, d = batch_vectors(x_input), batch_vectors(d_input)
-        if x.n != d.n or x.n_lines != self.tile.get_x_size() or d.n_lines != self.out_size:
+        at_x, at_d = x.place, d.place
+        shape = (self.out_size, self.tile.get_x_size())
+        if at_x.n != at_d.n or (at_d.n_lines, at_x.n_lines) != shape:
             raise ValueError(
                 f"update of a [{self.out_size}, {self.in_size}] tile got inputs of shape "
                 f"{tuple(x_input.shape)} and {tuple(d_input.shape)}"
             )
         self._single_pulses += _core.engine_update(
-            self.tile, x.values.data_ptr(), x.layout, d.values.data_ptr(), d.layout, x.n, key,
-            torch.get_num_threads(),
+            self.tile, x.values.data_ptr(), at_x.layout, d.values.data_ptr(), at_d.layout, at_x.n,
+            key, torch.get_num_threads(),
         )  # fmt: skip
 
     # -- direct passes --------------------------------------------------------------------------

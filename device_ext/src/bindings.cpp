@@ -7,6 +7,7 @@
 #include "access.h"
 #include "engine/engine.h"
 #include "engine/kernels.h"
+#include "engine/vectors.h"
 #include "engine/normal.h"
 #include "engine/pulse_trains.h"
 #include "keys.h"
@@ -155,6 +156,19 @@ void declareEngine(py::module_ &m) {
       },
       py::arg("tile"), py::arg("x"), py::arg("x_layout"), py::arg("d"), py::arg("d_layout"),
       py::arg("n_vectors"), py::arg("key"), py::arg("n_threads"));
+
+  m.def(
+      "channels_first",
+      [](uintptr_t from, uintptr_t to, int n_images, int n_pixels, int n_channels) {
+        const int64_t size = (int64_t)n_pixels * n_channels;
+        for (int i = 0; i < n_images; i++) {
+          warmtile::transposeRows(
+              reinterpret_cast<const float *>(from) + i * size, n_channels, n_pixels, n_channels,
+              reinterpret_cast<float *>(to) + i * size, n_pixels);
+        }
+      },
+      py::arg("source"), py::arg("target"), py::arg("n_images"), py::arg("n_pixels"),
+      py::arg("n_channels"));
 
   // The random numbers themselves, for the tests of their statistics.
   m.def("draws", [](uint64_t key, uint32_t start, uint32_t n) {

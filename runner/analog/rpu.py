@@ -54,7 +54,8 @@ def io_parameters(cfg: IODirectionConfig) -> IOParameters:
         inp_noise=cfg.inp_noise,
         out_noise=cfg.out_noise,
         inp_bound=cfg.inp_bound,
-        out_bound=cfg.out_bound,
+        # aihwkit never clips a perfect output, and yet drops the gradient of one beyond the bound.
+        out_bound=0.0 if cfg.perfect else cfg.out_bound,
         noise_management=NoiseManagementType[cfg.noise_management.upper()],
         bound_management=BoundManagementType[cfg.bound_management.upper()],
     )

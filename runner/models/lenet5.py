@@ -29,8 +29,8 @@ class LeNet5(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities ``[b, n_classes]`` of images ``[b, 1, 28, 28]``."""
-        # Channels last is torch's faster layout. A max-pool and tanh, which grows with its argument,
-        # may change places: a quarter of the tanh remain.
+        # Channels last is torch's faster layout. A max-pool and tanh, which grows with its
+        # argument, may change places: a quarter of the tanh remain.
         x = images.to(memory_format=torch.channels_last)
         x = torch.tanh(self.pool(self.conv1(x)))
         x = torch.tanh(torch.tanh(self.pool(self.conv2(x))))

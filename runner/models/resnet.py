@@ -110,7 +110,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Log-probabilities ``[b, n_classes]`` of images ``[b, in_channels, h, w]``."""
-        x = self.stem(images)
+        x = self.stem(images.to(memory_format=torch.channels_last))  # torch's faster layout
         for stage in (1, 2, 3, 4):
             x = self.get_submodule(f"layer{stage}")(x)
         return torch.log_softmax(self.fc(self.pool(x).flatten(1)), dim=1)

@@ -100,6 +100,7 @@ def train(parts: Parts, at: Position) -> dict[str, Any]:
                 )
                 (loss / accumulate if accumulate > 1 else loss).backward()
                 at.add(loss.item(), output, labels)
+                del output, loss  # the graph holds what the tiles remember
                 profiler.step()
                 if at.batch % accumulate and at.batch < n:
                     continue  # gradients that are not yet used up are in no checkpoint

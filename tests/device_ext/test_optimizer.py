@@ -111,3 +111,39 @@ def test_a_closure_gives_its_loss():
     first = optimizer.step(closure)
     assert first is not None
     assert optimizer.step(closure) != first
+
+
+def test_hooks_of_a_step_run_once():
+    torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)  # torch hooks into a class's first use
+    model = network("fast")
+    optimizer = KeyedSGD(model.parameters(), lr=0.1)
+    calls = []
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    (model(torch.ones(5, 2, 6, 6)) ** 2).mean().backward()
+    optimizer.step()
+    assert calls == ["before", "after"]
+
+
+def test_zero_grad_clears_digital_gradients():
+    model = network("fast")
+    optimizer = KeyedSGD(model.parameters(), lr=0.1)
+    for set_to_none in (True, False):
+        model(torch.ones(5, 2, 6, 6)).sum().backward()
+        assert model[4].weight.grad.abs().sum() > 0
+        optimizer.zero_grad(set_to_none)
+        grad = model[4].weight.grad
+        assert grad is None if set_to_none else not grad.any()
+
+
+def test_later_groups_are_trained_too():
+    model, more = network("fast"), nn.Linear(4, 2)
+    optimizer = KeyedSGD(model.parameters(), lr=0.1)
+    optimizer.step()
+    optimizer.add_param_group({"params": list(more.parameters())})
+    before = more.weight.detach().clone()
+    more(model(torch.ones(5, 2, 6, 6))).sum().backward()
+    optimizer.step()
+    assert not torch.equal(more.weight, before)
+    optimizer.zero_grad()
+    assert more.weight.grad is None

@@ -5,11 +5,13 @@ layout in memory, and after the state was saved and restored.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from aihwkit.simulator.configs.compounds import MixedPrecisionCompound
 from aihwkit.simulator.parameters.io import IOParameters
 from aihwkit.simulator.parameters.training import UpdateParameters
 from torch import Tensor
@@ -49,6 +51,13 @@ DEVICES: dict[str, Callable[[], Any]] = {
     "warm_chained": lambda: chain(warm_start=True, route="chained"),
     "noisy_transfer": lambda: chain(transfer_forward=IOParameters(out_noise=0.1)),
 }
+SUMS = {
+    "mixed": lambda: MixedPrecisionCompound(
+        device=soft_bounds(0.05), transfer_every=1, n_x_bins=0, n_d_bins=0
+    )
+}
+"""Devices that few pulses reach."""
+FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 # Around the widths of the kernels (8, 16), a single line, and sizes with a remainder for both.
 SIZES = [(1, 1), (3, 7), (16, 16), (17, 33), (64, 8), (5, 130)]
 
@@ -71,13 +80,14 @@ def some_batches(out_size: int, in_size: int, sizes: tuple[int, ...] = (20, 20, 
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", DEVICES | SUMS)
 def test_kernels_give_the_same_bits(device: str, size: tuple[int, int]) -> None:
     results = []
     for kernels in KERNELS:
         assert _core.use_kernels(kernels)
         assert _core.kernels() == kernels
-        results.append(updated(make_tile(DEVICES[device](), *size), some_batches(*size)))
+        made = make_tile((DEVICES | SUMS)[device](), *size)
+        results.append(updated(made, some_batches(*size)))
     for result in results[1:]:
         assert_same_bits(results[0], result)
 
@@ -192,23 +202,24 @@ def test_a_single_vector_is_a_batch_of_one() -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("device", ["single", "chain", "mixed"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("formats", [*itertools.product(FORMATS, FORMATS)], ids=str)
 def test_patches_in_place_give_the_bits_of_unfolded_ones(
-    geometry: PatchGeometry, channels_last: bool
+    geometry: PatchGeometry, device: str, channels: int, formats: tuple[str, str]
 ) -> None:
     generator = torch.Generator().manual_seed(3)
-    images = torch.rand(4, 3, 11, 9, generator=generator)
-    if channels_last:
-        images = images.contiguous(memory_format=torch.channels_last)
+    images = torch.rand(4, channels, 11, 9, generator=generator)
+    images = images.to(memory_format=FORMATS[formats[0]])
     unfolded = unfolded_patches(images, geometry)
     conv = torch.nn.functional.conv2d(
-        images, torch.zeros(6, 3, *geometry.kernel), None,
+        images, torch.zeros(6, channels, *geometry.kernel), None,
         geometry.stride, geometry.padding, geometry.dilation,
     )  # fmt: skip
-    d = torch.randn(conv.shape, generator=generator)
+    d = torch.randn(conv.shape, generator=generator).to(memory_format=FORMATS[formats[1]])
     results = []
     for in_place in (True, False):
-        tile = make_tile(chain(), 6, unfolded.shape[-1])
+        tile = make_tile((DEVICES | SUMS)[device](), 6, unfolded.shape[-1])
         if in_place:
             tile.patches = geometry
             results.append(updated(tile, [(images, d)] * 3))

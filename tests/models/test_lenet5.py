@@ -31,3 +31,12 @@ def test_output_is_a_distribution_over_the_classes():
     output = LeNet5(n_classes=7)(torch.rand(3, 1, 28, 28))
     assert output.shape == (3, 7)
     torch.testing.assert_close(output.exp().sum(1), torch.ones(3), atol=1e-5, rtol=0)
+
+
+def test_pooling_before_tanh_is_tanh_before_pooling():
+    torch.manual_seed(0)
+    model, images = LeNet5(), torch.rand(3, 1, 28, 28)
+    x = model.pool(torch.tanh(model.conv1(images)))
+    x = torch.tanh(model.pool(torch.tanh(model.conv2(x))))
+    x = torch.tanh(model.fc1(x.flatten(1)))
+    torch.testing.assert_close(model(images), torch.log_softmax(model.fc2(x), dim=1))

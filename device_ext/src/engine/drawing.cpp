@@ -63,8 +63,8 @@ void drawVector(
   }
 }
 
-/** Vectors [begin, begin + n) that lie side by side. */
-void drawNeighbours(
+/** Vectors [begin, begin + n), n <= max_neighbours, looked over where they lie. */
+void drawSurveyed(
     Block &block,
     RowReader &x_rows,
     RowReader &d_rows,
@@ -77,8 +77,16 @@ void drawNeighbours(
   sums.resize((size_t)n_blocks * max_neighbours);
   float x_abs_max[max_neighbours];
   float d_abs_max[max_neighbours];
-  d_rows.survey(begin, n, d_abs_max, sums.data());
-  x_rows.survey(begin, n, x_abs_max, nullptr);
+  for (int v = 0; v < n;) {
+    const int run = std::min(d_rows.neighbours(begin + v), n - v);
+    d_rows.survey(begin + v, run, d_abs_max + v, sums.data() + v);
+    v += run;
+  }
+  for (int v = 0; v < n;) {
+    const int run = std::min(x_rows.neighbours(begin + v), n - v);
+    x_rows.survey(begin + v, run, x_abs_max + v, nullptr);
+    v += run;
+  }
   int lengths[max_neighbours];
   float x_rates[max_neighbours];
   float d_rates[max_neighbours];
@@ -90,9 +98,12 @@ void drawNeighbours(
   }
   Trains found[max_neighbours];
   int n_found = 0;
-  for (int v = 0; v < n; v++) {
-    // Most vectors after a max-pool are zero.
-    if ((bits >> v & 1) != 0 && d_abs_max[v] > 0.0f && lengths[v] > 0) {
+  if (n < max_neighbours) {
+    bits &= (uint64_t{1} << n) - 1;
+  }
+  for (; bits != 0; bits &= bits - 1) {
+    const int v = __builtin_ctzll(bits);
+    if (d_abs_max[v] > 0.0f && lengths[v] > 0) { // not so for vectors without any gradient
       found[n_found++] = {
           begin + v,
           childKey(rule.key, (uint64_t)(begin + v)),
@@ -166,11 +177,8 @@ void drawBlock(
     const TrainRule &scales) {
   block.clear();
   if (x_rows.sideBySide() && (d_rows.sideBySide() || d_rows.contiguous())) {
-    for (int v = begin; v < end;) {
-      const int n =
-          std::min({x_rows.neighbours(v), d_rows.neighbours(v), end - v, max_neighbours});
-      drawNeighbours(block, x_rows, d_rows, v, n, rule, scales);
-      v += n;
+    for (int v = begin; v < end; v += max_neighbours) {
+      drawSurveyed(block, x_rows, d_rows, v, std::min(end - v, max_neighbours), rule, scales);
     }
     return;
   }

@@ -451,37 +451,50 @@ void addProducts(
     int n_lines) {
   // A stretch of the row stays in registers while all vectors are added.
   constexpr int width = 8;
-  constexpr int stretch = 4;
   typedef float Floats __attribute__((vector_size(width * sizeof(float))));
-  for (int begin = 0; begin < n_lines; begin += stretch * width) {
-    const int left = n_lines - begin < stretch * width ? n_lines - begin : stretch * width;
-    const auto add = [&](auto size) {
-      constexpr int n_sums = decltype(size)::value;
-      Floats sums[n_sums] = {};
-      std::memcpy(sums, row + begin, (size_t)left * sizeof(float));
-      for (int k = 0; k < n; k++) {
-        const float *from = x + (int64_t)x_stride * vectors[k] + begin;
-        const float scale = scales[k];
-        for (int i = 0; i < n_sums; i++) {
-          Floats values;
-          std::memcpy(&values, from + width * i, sizeof values);
-          sums[i] += scale * values;
-        }
+  constexpr int most = 8;
+  // `size` registers, of which the last may be used in part.
+  const auto add = [&](int begin, auto size, size_t last_bytes) {
+    constexpr int n_sums = decltype(size)::value;
+    Floats sums[n_sums] = {};
+    // Parts of known size first: they need no call of memcpy().
+    std::memcpy(sums, row + begin, (n_sums - 1) * sizeof(Floats));
+    std::memcpy(sums + n_sums - 1, row + begin + (n_sums - 1) * width, last_bytes);
+    for (int k = 0; k < n; k++) {
+      const float *from = x + (int64_t)x_stride * vectors[k] + begin;
+      const float scale = scales[k];
+#pragma GCC unroll 8
+      for (int i = 0; i < n_sums; i++) {
+        Floats values;
+        std::memcpy(&values, from + width * i, sizeof values);
+        sums[i] += scale * values;
       }
-      std::memcpy(row + begin, sums, (size_t)left * sizeof(float));
-    };
-    switch ((left + width - 1) / width) {
-    case 1:
-      add(std::integral_constant<int, 1>{});
-      break;
-    case 2:
-      add(std::integral_constant<int, 2>{});
-      break;
-    case 3:
-      add(std::integral_constant<int, 3>{});
-      break;
-    default:
-      add(std::integral_constant<int, 4>{});
     }
+    std::memcpy(row + begin, sums, (n_sums - 1) * sizeof(Floats));
+    std::memcpy(row + begin + (n_sums - 1) * width, sums + n_sums - 1, last_bytes);
+  };
+  int begin = 0;
+  for (; begin + most * width <= n_lines; begin += most * width) {
+    add(begin, std::integral_constant<int, most>{}, sizeof(Floats));
+  }
+  const int left = n_lines - begin;
+  const size_t last_bytes = (size_t)(left - (left - 1) / width * width) * sizeof(float);
+  switch ((left + width - 1) / width) {
+  case 1:
+    return add(begin, std::integral_constant<int, 1>{}, last_bytes);
+  case 2:
+    return add(begin, std::integral_constant<int, 2>{}, last_bytes);
+  case 3:
+    return add(begin, std::integral_constant<int, 3>{}, last_bytes);
+  case 4:
+    return add(begin, std::integral_constant<int, 4>{}, last_bytes);
+  case 5:
+    return add(begin, std::integral_constant<int, 5>{}, last_bytes);
+  case 6:
+    return add(begin, std::integral_constant<int, 6>{}, last_bytes);
+  case 7:
+    return add(begin, std::integral_constant<int, 7>{}, last_bytes);
+  case 8:
+    return add(begin, std::integral_constant<int, 8>{}, last_bytes);
   }
 }

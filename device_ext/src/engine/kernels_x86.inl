@@ -105,9 +105,13 @@ int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
   for (; j + lines <= n; j += lines) {
     count += fireBlocks(v + j, 8, j, scale, block_scale, key, out + count);
   }
-  if (j < n) {
+  const int n_blocks = (n - j + lines_per_block - 1) / lines_per_block;
+  if (j + n_blocks * lines_per_block == n) {
+    if (n_blocks > 0) {
+      count += fireBlocks(v + j, n_blocks, j, scale, block_scale, key, out + count);
+    }
+  } else {
     float padded[lines];
-    const int n_blocks = (n - j + lines_per_block - 1) / lines_per_block;
     std::memset(padded + (n_blocks - 1) * lines_per_block, 0, lines_per_block * sizeof(float));
     std::memcpy(padded, v + j, (size_t)(n - j) * sizeof(float));
     count += fireBlocks(padded, n_blocks, j, scale, block_scale, key, out + count);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 
 #include "engine/pulse_trains.h"
 #include "engine/row_events.h"
@@ -12,9 +11,8 @@ namespace warmtile {
 
 /**
  * Pulses meet a row's cache lines in an order that no prefetcher of a processor sees through.
- *
  * Where they will meet nearly all of them, the next row is asked for from end to end, bit by bit,
- * while this one is pulsed; where they are few, the cross-points of a later event alone.
+ * while this one is pulsed.
  */
 class MemoryAhead {
 public:
@@ -32,8 +30,6 @@ public:
 
   /** The row whose events come next. */
   void beginRow(int row) {
-    event_ = rows_.starts[row] + events_ahead;
-    event_row_ = row;
     at_ = end_ = 0;
     if (row + 1 < d_size_ && dense(row + 1)) {
       const int64_t lines = (x_size_ + floats_a_line - 1) / floats_a_line;
@@ -53,45 +49,22 @@ public:
       }
     }
     at_ = until;
-    if (event_ < (int64_t)rows_.events.size()) {
-      askFor(event_++);
-    }
   }
 
 private:
   static constexpr int64_t floats_a_line = 16;
-  static constexpr int64_t events_ahead = 3;
 
   /** Whether most of a row's cache lines will be needed. */
   bool dense(int row) const { return rows_.pulses_in[row] * floats_a_line >= x_size_; }
-
-  void askFor(int64_t number) {
-    while (rows_.starts[event_row_ + 1] <= number) {
-      event_row_++;
-    }
-    if (dense(event_row_)) {
-      return;
-    }
-    const RowEvent &event = rows_.events[number];
-    const int64_t first = (int64_t)event_row_ * x_size_ - 1;
-    for (int k = 0; k < event.x_count; k++) {
-      const int64_t j = first + std::abs(event.x_lines[k]);
-      for (int a = 0; a < n_arrays_; a++) {
-        __builtin_prefetch(arrays_[a] + j);
-      }
-    }
-  }
 
   const RowEvents &rows_;
   const int64_t x_size_;
   const int d_size_;
   const float *arrays_[10];
   int n_arrays_ = 0;
-  int64_t at_ = 0; ///< in the next row, where that is asked for from end to end
+  int64_t at_ = 0; ///< in the next row; at end_ where it is not asked for
   int64_t end_ = 0;
   int64_t stride_ = 0;
-  int64_t event_ = 0; ///< whose cross-points are asked for next
-  int event_row_ = 0;
 };
 
 } // namespace warmtile

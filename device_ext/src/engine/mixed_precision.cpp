@@ -34,21 +34,23 @@ void accumulate(
   const int x_stride = (x_size + 7) / 8 * 8; // as addProducts() reads them
   const int vectors_per_pass = std::clamp(numbers_per_pass / x_stride, 16, most_vectors_per_pass);
   std::vector<float> x_rows((size_t)vectors_per_pass * x_stride);
-  std::vector<float> d_rows((size_t)vectors_per_pass * d_size);
+  std::vector<float> d_columns((size_t)vectors_per_pass * d_size);
   for (int first = begin; first < end; first += vectors_per_pass) {
     const int n = std::min(vectors_per_pass, end - first);
     copyVectors(x, first, n, x_size, x_rows.data(), x_stride);
-    copyVectors(d, first, n, d_size, d_rows.data(), d_size);
+    copyColumns(d, first, n, d_size, d_columns.data(), vectors_per_pass);
     const int threads = (int64_t)n * x_size * d_size >= products_worth_a_thread ? n_threads : 1;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int i = 0; i < d_size; i++) {
       int32_t vectors[most_vectors_per_pass];
       float scales[most_vectors_per_pass];
       int n_scales = 0;
+      const float *column = d_columns.data() + (size_t)i * vectors_per_pass;
       for (int v = 0; v < n; v++) {
+        const float scale = lr * column[v];
         vectors[n_scales] = v;
-        scales[n_scales] = lr * d_rows[(size_t)v * d_size + i];
-        n_scales += scales[n_scales] != 0.0f ? 1 : 0; // most are zero after a max-pool
+        scales[n_scales] = scale;
+        n_scales += scale != 0.0f ? 1 : 0; // most are zero after a max-pool
       }
       if (n_scales > 0) {
         kernels().addProducts(

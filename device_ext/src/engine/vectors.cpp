@@ -85,28 +85,55 @@ void copyVectors(
   }
 }
 
-void transposeRows(
-    const float *rows, int64_t row_stride, int n, int n_lines, float *columns, int64_t column_stride) {
-  int v = 0;
-  for (; v + 4 <= n; v += 4) {
-    const float *row = rows + v * row_stride;
-    float *column = columns + v;
-    int j = 0;
-    for (; j + 4 <= n_lines; j += 4) {
-      float *to = column + j * column_stride;
-      transpose4(
-          {row + j, row + row_stride + j, row + 2 * row_stride + j, row + 3 * row_stride + j},
-          {to, to + column_stride, to + 2 * column_stride, to + 3 * column_stride});
-    }
-    for (; j < n_lines; j++) {
-      for (int k = 0; k < 4; k++) {
-        column[j * column_stride + k] = row[k * row_stride + j];
+void copyColumns(
+    const VectorBatch &batch, int first, int n, int n_lines, float *columns, int64_t column_stride) {
+  const LineOffsets lines{batch};
+  const bool contiguous = batch.line_offsets == nullptr && batch.line_stride == 1;
+  for (int v = 0; v < n;) {
+    const float *source = batch.data + vectorOffset(batch, first + v);
+    const int neighbours = std::min(neighboursFrom(batch, first + v), n - v);
+    if (contiguous) {
+      transposeRows(source, batch.inner_stride, neighbours, n_lines, columns + v, column_stride);
+    } else {
+      for (int j = 0; j < n_lines; j++) {
+        const float *line = source + lines[j];
+        for (int k = 0; k < neighbours; k++) {
+          columns[j * column_stride + v + k] = line[k * batch.inner_stride];
+        }
       }
     }
+    v += neighbours;
   }
-  for (; v < n; v++) {
-    for (int j = 0; j < n_lines; j++) {
-      columns[j * column_stride + v] = rows[v * row_stride + j];
+}
+
+void transposeRows(
+    const float *rows, int64_t row_stride, int n, int n_lines, float *columns, int64_t column_stride) {
+  // Sixteen vectors at a time: a column's cache line is written at once. Columns often fall onto the
+  // same few sets of the cache, which would not hold them.
+  constexpr int at_a_time = 16;
+  for (int first = 0; first < n; first += at_a_time) {
+    const int end = std::min(first + at_a_time, n);
+    int j = 0;
+    for (; j + 4 <= n_lines; j += 4) {
+      float *to = columns + j * column_stride;
+      int v = first;
+      for (; v + 4 <= end; v += 4) {
+        const float *row = rows + v * row_stride + j;
+        transpose4(
+            {row, row + row_stride, row + 2 * row_stride, row + 3 * row_stride},
+            {to + v, to + column_stride + v, to + 2 * column_stride + v,
+             to + 3 * column_stride + v});
+      }
+      for (; v < end; v++) {
+        for (int k = 0; k < 4; k++) {
+          to[k * column_stride + v] = rows[v * row_stride + j + k];
+        }
+      }
+    }
+    for (; j < n_lines; j++) {
+      for (int v = first; v < end; v++) {
+        columns[j * column_stride + v] = rows[v * row_stride + j];
+      }
     }
   }
 }

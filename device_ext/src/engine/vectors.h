@@ -24,6 +24,10 @@ inline int neighboursFrom(const VectorBatch &batch, int vector) {
 void copyVectors(
     const VectorBatch &batch, int first, int n, int n_lines, float *rows, int64_t row_stride);
 
+/** Writes line j of vector first + v at columns[j * column_stride + v], 0 <= v < n. */
+void copyColumns(
+    const VectorBatch &batch, int first, int n, int n_lines, float *columns, int64_t column_stride);
+
 /** columns[j * column_stride + v] = rows[v * row_stride + j], 0 <= v < n, 0 <= j < n_lines. */
 void transposeRows(
     const float *rows, int64_t row_stride, int n, int n_lines, float *columns, int64_t column_stride);
