@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from torch import Tensor, no_grad
 from torch.optim import SGD
 
 from device_ext.tile import KeyedAnalogTile
+
+# Without its decorators: our step has torch's hooks around it already, and no gradients.
+_plain_step: Callable[..., Any] = inspect.unwrap(SGD.step)
 
 
 class _Parts(NamedTuple):
@@ -74,7 +78,7 @@ class KeyedSGD(AnalogSGD):
             {**group, "params": params} for group, params in zip(groups, parts.digital, strict=True)
         ]
         try:
-            loss = _sgd_step()(self, closure, **kwargs)
+            loss = _plain_step(self, closure, **kwargs)
         finally:
             self.param_groups = groups
         for number, context, tile in parts.analog:
@@ -91,12 +95,6 @@ class KeyedSGD(AnalogSGD):
         for _, _, tile in parts.analog:
             tile.post_update_step()
         return loss
-
-
-def _sgd_step() -> Callable[..., Any]:
-    """torch's step without the hooks around it: they run around ours already."""
-    step: Any = SGD.step
-    return step.__wrapped__ if getattr(step, "hooked", False) else step
 
 
 def _joined(parts: list[Tensor], dim: int, as_is: bool) -> Tensor:

@@ -151,11 +151,13 @@ uint64_t applyPulseTrains(
   RowEvents &sorted = rows;
   const int pulse_threads =
       sorted.pulses >= pulses_worth_a_thread ? std::min(rule.n_threads, device.d_size) : 1;
+  // Rows in stretches: each thread asks for the memory of its next row ahead.
+  const int stretch = std::clamp(device.d_size / (8 * pulse_threads), 1, 32);
 #pragma omp parallel num_threads(pulse_threads) if (pulse_threads > 1)
   {
     std::vector<float> scratch((size_t)noiseRoom(sorted.max_lines));
     MemoryAhead ahead(device, sorted);
-#pragma omp for schedule(dynamic, 4)
+#pragma omp for schedule(dynamic, stretch)
     for (int i = 0; i < device.d_size; i++) {
       pulseRow(device, i, sorted, ahead, scratch.data());
     }
