@@ -113,7 +113,7 @@ def picture(rows: list[Row], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.set_xlabel("milliseconds, median, one thread")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     axes.set_title(f"{machine()['cpu']}, commit {(git_commit() or '?')[:10]}", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
