@@ -84,7 +84,8 @@ def _batch_place(shape: Size, strides: tuple[int, ...]) -> Place:
 def channels_first(image: Tensor) -> Tensor:
     """Return an image batch [n, channels, height, width] with each channel's pixels side by side.
 
-    Out of torch's channels-last layout several times faster than ``contiguous``.
+    Out of torch's channels-last layout two to three times faster than ``contiguous`` for images of
+    LeNet-5's size.
     """
     if image.is_contiguous():
         return image

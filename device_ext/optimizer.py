@@ -50,9 +50,6 @@ class KeyedSGD(AnalogSGD):
             self._parts = _Parts(ids, digital, analog, keyed)
         return self._parts
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k != "_parts"}
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As torch's; tiles have no gradient to clear."""
         parts = self._taken_apart()
