@@ -190,7 +190,7 @@ void declareEngine(py::module_ &m) {
   m.def("fire", [](const FloatArray &v, float p, uint64_t key) {
     std::vector<int32_t> lines((size_t)v.size() + warmtile::fire_slack);
     const int n = warmtile::kernels().fire(
-        v.data(), (int)v.size(), p, warmtile::split(key), lines.data());
+        v.data(), (int)v.size(), p, warmtile::split(key), lines.data(), nullptr);
     lines.resize((size_t)n);
     return lines;
   });

@@ -374,10 +374,11 @@ template <typename T> const T *WarmStartTransferRPUDevice<T>::restWeights(T **we
 }
 
 template <typename T>
-void WarmStartTransferRPUDevice<T>::reduceColumn(T **weights, int column) {
+void WarmStartTransferRPUDevice<T>::reduceColumn(
+    T **weights, int column, const std::vector<int> &rows) {
   const T gamma = this->reduce_weightening_[0];
-  for (int i = 0; i < this->d_size_; i++) {
-    const auto at = (size_t)i * (size_t)this->x_size_ + (size_t)column;
+  for (const int row : rows) {
+    const auto at = (size_t)row * (size_t)this->x_size_ + (size_t)column;
     rest_[at] = restOf(at);
     weights[0][at] = rest_[at] + gamma * this->weights_vec_[0][0][at];
   }

@@ -31,14 +31,16 @@ struct Trains {
   TrainScales scales;
 };
 
-/** Draws all slots of one vector; asks for x only where a line of d has fired. */
+/** Draws all slots of one vector; asks for x only where a line of d has fired. `next_x`, where it is
+ * not null, are the lines of x that will be read after this vector's. */
 void drawVector(
     Block &block,
     const Trains &trains,
     RowReader &x_rows,
     RowReader &d_rows,
     int end,
-    const UpdateRule &rule) {
+    const UpdateRule &rule,
+    const float *next_x = nullptr) {
   const float *d = d_rows.row(trains.vector, end);
   for (int slot = 0; slot < trains.scales.BL; slot++) {
     // The d lines first: draws are keyed, so the x lines of a slot without any need not be drawn.
@@ -51,7 +53,8 @@ void drawVector(
     const float *x = x_rows.row(trains.vector, end);
     const auto x_begin = (int32_t)block.x_lines.size();
     const int x_count = fireInto(
-        block.x_lines, x, x_rows.nLines(), trains.scales.B, childKey(trains.key, 2 * slot));
+        block.x_lines, x, x_rows.nLines(), trains.scales.B, childKey(trains.key, 2 * slot), next_x);
+    next_x = nullptr;
     if (x_count == 0) {
       block.d_lines.resize(d_begin);
       continue;
@@ -159,10 +162,11 @@ void RowReader::gather(int vector, int end) {
   copyVectors(batch_, vector, n, n_lines_, buffer_.data(), n_lines_);
 }
 
-int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key) {
+int fireInto(
+    Lines &lines, const float *v, int n, float p, uint64_t key, const float *next) {
   const size_t before = lines.size();
   lines.resize(before + n + fire_slack);
-  const int fired = kernels().fire(v, n, p, split(key), lines.data() + before);
+  const int fired = kernels().fire(v, n, p, split(key), lines.data() + before, next);
   lines.resize(before + fired);
   return fired;
 }
@@ -183,14 +187,24 @@ void drawBlock(
     return;
   }
   const auto &k = kernels();
+  const auto d_max = [&](int v) { return k.absMax(d_rows.row(v, end), d_rows.nLines()); };
+  // Rows of a batch wait for memory, so the next row of x is asked for while one is drawn.
+  const bool ahead = x_rows.contiguous() && d_rows.contiguous();
+  float next_d_max = -1.0f; // not known yet
   for (int v = begin; v < end; v++) {
-    const float d_abs_max = k.absMax(d_rows.row(v, end), d_rows.nLines());
+    const float d_abs_max = next_d_max < 0.0f ? d_max(v) : next_d_max;
+    next_d_max = -1.0f;
     if (!(d_abs_max > 0.0f)) {
       continue; // most vectors after a max-pool
     }
+    const float *next_x = nullptr;
+    if (ahead && v + 1 < end) {
+      next_d_max = d_max(v + 1);
+      next_x = next_d_max > 0.0f ? x_rows.row(v + 1, end) : nullptr;
+    }
     const float x_abs_max = k.absMax(x_rows.row(v, end), x_rows.nLines());
     const Trains trains{v, childKey(rule.key, (uint64_t)v), scales(x_abs_max, d_abs_max)};
-    drawVector(block, trains, x_rows, d_rows, end, rule);
+    drawVector(block, trains, x_rows, d_rows, end, rule, next_x);
   }
 }
 

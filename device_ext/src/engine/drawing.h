@@ -75,8 +75,9 @@ private:
   std::vector<float> columns_;
 };
 
-/** Appends to `lines` what fires in one slot; returns the number. */
-int fireInto(Lines &lines, const float *v, int n, float p, uint64_t key);
+/** Appends to `lines` what fires in one slot; returns the number. `next` as in the kernels' fire(). */
+int fireInto(
+    Lines &lines, const float *v, int n, float p, uint64_t key, const float *next = nullptr);
 
 /** Draws the lines of vectors [begin, end). Where those of x lie side by side, as the patches of a
  * convolution do, and those of d likewise or as rows, most are only looked over, never gathered. */

@@ -93,8 +93,9 @@ private:
       const UpdateRule rule{
           &par.transfer_up, t.lr, compound_.getRpuVec()[t.to]->getWeightGranularity(),
           childKey(key_, transfer_stream + n_transfers_++), n_threads_};
-      compound_.addPulses(t.to, applyColumn(target, column, column_.data(), rule));
-      compound_.reduceColumn(tile_.getWeightsPtr(), column);
+      // Each row waits for memory, so only those are reduced in which something has changed.
+      compound_.addPulses(t.to, applyColumn(target, column, column_.data(), rule, pulsed_rows_));
+      compound_.reduceColumn(tile_.getWeightsPtr(), column, pulsed_rows_);
     }
     compound_.countTransfer(t.to);
   }
@@ -123,6 +124,7 @@ private:
   const float *rest_;
   uint64_t n_transfers_ = 0;
   std::vector<float> column_;
+  std::vector<int> pulsed_rows_;
 };
 
 } // namespace

@@ -72,11 +72,26 @@ constexpr int fire_slack = 16;
 /** Vectors that survey() takes at most. */
 constexpr int max_neighbours = 64;
 
-/** Normal numbers are made in groups: a remainder one by one would take longer than the rest. */
-constexpr int noise_group = 8;
-constexpr int noiseGroups(int n) { return (n + noise_group - 1) / noise_group * noise_group; }
-/** Entries of pulse()'s scratch for n lines. */
-constexpr int noiseRoom(int n) { return 2 * noiseGroups(n); }
+/** One slot's pulses on a line of devices. */
+struct SlotPulses {
+  const int32_t *lines; ///< cross-points as fire() writes them, distinct; see noise_slack
+  int n;
+  int direction;   ///< a positive line times this lowers the weight, as in SGD with lr > 0
+  Key32 noise_key; ///< noise of cross-point j comes from position j of this key's stream
+  Key32 write_key; ///< the same for write noise
+};
+
+/** Memory to be asked for ahead of its use, a stretch at a time; of several arrays alike. */
+struct AskedAhead {
+  const float *arrays[10];
+  int n_arrays;
+  int64_t at, stride, end; ///< entries of each; nothing is left where at is end
+};
+
+/** Entries behind the last of a slot's lines that pulse() may read. */
+constexpr int noise_slack = 8;
+/** Entries of pulse()'s scratch for slots of n lines in all. */
+constexpr int noiseRoom(int n) { return 2 * (n + 16); }
 
 struct Kernels {
   const char *name;
@@ -131,8 +146,9 @@ struct Kernels {
    * Draws one slot of one vector's lines: line j fires with probability min(1, |v[j]| * p).
    * Writes j + 1, negative where v[j] is, for each line that fires; returns their number. `out`
    * has room for n + fire_slack entries; those behind the returned number are left undefined.
+   * Meanwhile the n lines at `next` are asked for, where it is not null.
    */
-  int (*fire)(const float *v, int n, float p, Key32 key, int32_t *out);
+  int (*fire)(const float *v, int n, float p, Key32 key, int32_t *out, const float *next);
 
   /**
    * row[j] += scales[k] * x[x_stride * vectors[k] + j] for k = 0, 1, ..., n - 1, in this order, for
@@ -147,19 +163,13 @@ struct Kernels {
       int n,
       int n_lines);
 
-  /**
-   * Pulses at the cross-points `lines` (as fire() writes them; distinct) of a line of devices.
-   * A positive line times `direction` lowers the weight, as in SGD with a positive learning rate.
-   * Noise of cross-point j comes from position j of noise_key's stream, write noise from
-   * write_key's. `lines` can be read, and `scratch` has room, as noiseRoom() says.
-   */
+  /** Pulses of several slots, one after the other, on a line of devices; before each a stretch of
+   * `ahead` is asked for. noiseRoom() says how large `scratch` is. */
   void (*pulse)(
       const DeviceLine &device,
-      const int32_t *lines,
-      int n,
-      int direction,
-      Key32 noise_key,
-      Key32 write_key,
+      const SlotPulses *slots,
+      int n_slots,
+      AskedAhead &ahead,
       float *scratch);
 };
 

@@ -1,13 +1,45 @@
 // Loops that the compiler vectorises by itself; included by each instruction set's file, inside
 // its unnamed namespace.
 
-/** Noise for `lines`: position |line| - 1 of the key's stream. In whole groups: reads and writes
- * behind the last. */
-void normals(const int32_t *lines, int n, Key32 key, float *out) {
-  for (int k = 0; k < n; k += noise_group) {
-    for (int i = 0; i < noise_group; i++) {
-      const int32_t line = lines[k + i];
-      out[k + i] = normal(draw(key, (uint32_t)((line < 0 ? -line : line) - 1)));
+/** Random bits of each pulse, slot by slot: position |line| - 1 of the slot's stream. */
+inline void noiseBits(
+    const SlotPulses *slots, int n_slots, Key32 SlotPulses::*stream, float *out) {
+  for (int s = 0; s < n_slots; s++) {
+    const Key32 key = slots[s].*stream;
+    for (int k = 0; k < slots[s].n; k += noise_slack) {
+      uint32_t bits[noise_slack];
+      for (int i = 0; i < noise_slack; i++) {
+        const int32_t line = slots[s].lines[k + i];
+        bits[i] = draw(key, (uint32_t)((line < 0 ? -line : line) - 1));
+      }
+      std::memcpy(out + k, bits, sizeof bits); // the next slot writes over those behind the last
+    }
+    out += slots[s].n;
+  }
+}
+
+/** Turns n random words into normal numbers, in whole groups. All are made as in the middle of their
+ * law; the few in its tails are put right, so that the others do not pay for them. */
+inline void normals(int n, float *values) {
+  constexpr int group = 16;
+  for (int k = 0; k < n; k += group) {
+    uint32_t bits[group];
+    float x[group];
+    float depth[group];
+    int32_t deep = 0;
+    std::memcpy(bits, values + k, sizeof bits);
+    for (int i = 0; i < group; i++) {
+      x[i] = symmetric(bits[i]);
+      depth[i] = tailDepth(x[i]);
+      values[k + i] = centralNormal(x[i], depth[i]);
+      deep |= depth[i] < deep_tail ? 0 : 1;
+    }
+    if (deep != 0) {
+      for (int i = 0; i < group; i++) {
+        if (!(depth[i] < deep_tail)) {
+          values[k + i] = deepNormal(x[i], depth[i]);
+        }
+      }
     }
   }
 }
@@ -78,68 +110,93 @@ inline float stepped(const DeviceLine &d, int j, float w, bool down, float noise
   }
 }
 
+/** Into the second cache: a row's arrays fill the first. */
+inline void ask(AskedAhead &ahead) {
+  constexpr int64_t floats_a_line = 16;
+  const int64_t until = ahead.at + ahead.stride < ahead.end ? ahead.at + ahead.stride : ahead.end;
+  for (int a = 0; a < ahead.n_arrays; a++) {
+    for (int64_t j = ahead.at; j < until; j += floats_a_line) {
+      __builtin_prefetch(ahead.arrays[a] + j, 0, 2);
+    }
+  }
+  ahead.at = until;
+}
+
+template <StepRule rule> using Rule = std::integral_constant<StepRule, rule>;
+
 template <StepRule rule>
 void pulseLines(
     const DeviceLine &d,
-    const int32_t *lines,
-    int n,
-    int direction,
+    const SlotPulses *slots,
+    int n_slots,
+    AskedAhead &ahead,
     const float *noise,
     const float *write_noise) {
-  for (int k = 0; k < n; k++) {
-    const int32_t line = lines[k];
-    const int j = (line < 0 ? -line : line) - 1;
-    const bool down = (line < 0) == (direction < 0);
-    const float cycle = noise == nullptr ? 0.0f : d.dw_min_std * noise[k];
-    const float w = stepped<rule>(d, j, d.w[j], down, cycle);
-    d.w[j] = w;
-    const float seen = write_noise == nullptr ? w : w + d.write_noise_std * write_noise[k];
-    d.w_apparent[j] = seen;
-    if (d.total != nullptr) {
-      d.total[j] = d.rest[j] + d.gamma * seen;
+  for (int s = 0; s < n_slots; s++) {
+    ask(ahead);
+    const int32_t *lines = slots[s].lines;
+    const int n = slots[s].n;
+    const bool reversed = slots[s].direction < 0;
+    for (int k = 0; k < n; k++) {
+      const int32_t line = lines[k];
+      const int j = (line < 0 ? -line : line) - 1;
+      const bool down = (line < 0) == reversed;
+      const float cycle = noise == nullptr ? 0.0f : d.dw_min_std * noise[k];
+      const float w = stepped<rule>(d, j, d.w[j], down, cycle);
+      d.w[j] = w;
+      const float seen = write_noise == nullptr ? w : w + d.write_noise_std * write_noise[k];
+      d.w_apparent[j] = seen;
+      if (d.total != nullptr) {
+        d.total[j] = d.rest[j] + d.gamma * seen;
+      }
     }
+    noise = noise == nullptr ? nullptr : noise + n;
+    write_noise = write_noise == nullptr ? nullptr : write_noise + n;
   }
 }
 
 void pulse(
     const DeviceLine &d,
-    const int32_t *lines,
-    int n,
-    int direction,
-    Key32 noise_key,
-    Key32 write_key,
+    const SlotPulses *slots,
+    int n_slots,
+    AskedAhead &ahead,
     float *scratch) {
-  float *noise = nullptr;
-  float *write_noise = nullptr;
-  if (d.dw_min_std > 0.0f) {
-    noise = scratch;
-    normals(lines, n, noise_key, noise);
+  int n = 0;
+  for (int s = 0; s < n_slots; s++) {
+    n += slots[s].n;
   }
-  if (d.write_noise_std > 0.0f) {
-    write_noise = scratch + noiseGroups(n);
-    normals(lines, n, write_key, write_noise);
-  }
+  const auto make = [&](Key32 SlotPulses::*stream, float *to) {
+    noiseBits(slots, n_slots, stream, to);
+    normals(n, to);
+    return to;
+  };
+  const float *noise =
+      d.dw_min_std > 0.0f ? make(&SlotPulses::noise_key, scratch) : nullptr;
+  const float *write_noise = d.write_noise_std > 0.0f
+                                 ? make(&SlotPulses::write_key, scratch + noiseRoom(n) / 2)
+                                 : nullptr;
+  const auto run = [&](auto rule) {
+    pulseLines<decltype(rule)::value>(d, slots, n_slots, ahead, noise, write_noise);
+  };
   switch (d.rule) {
   case StepRule::ConstantStep:
-    return pulseLines<StepRule::ConstantStep>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::ConstantStep>{});
   case StepRule::LinearStepMult:
-    return pulseLines<StepRule::LinearStepMult>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::LinearStepMult>{});
   case StepRule::LinearStepAdd:
-    return pulseLines<StepRule::LinearStepAdd>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::LinearStepAdd>{});
   case StepRule::SoftBoundsReferenceMult:
-    return pulseLines<StepRule::SoftBoundsReferenceMult>(
-        d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::SoftBoundsReferenceMult>{});
   case StepRule::SoftBoundsReferenceAdd:
-    return pulseLines<StepRule::SoftBoundsReferenceAdd>(
-        d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::SoftBoundsReferenceAdd>{});
   case StepRule::ExpStep:
-    return pulseLines<StepRule::ExpStep>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::ExpStep>{});
   case StepRule::ExpStepComplexNoise:
-    return pulseLines<StepRule::ExpStepComplexNoise>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::ExpStepComplexNoise>{});
   case StepRule::PowStep:
-    return pulseLines<StepRule::PowStep>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::PowStep>{});
   case StepRule::PowStepReference:
-    return pulseLines<StepRule::PowStepReference>(d, lines, n, direction, noise, write_noise);
+    return run(Rule<StepRule::PowStepReference>{});
   }
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 float absMax(const float *v, int n) { return absMaxTail(v, 0, n, 0.0f); }
 
-int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
+int fire(const float *v, int n, float p, Key32 key, int32_t *out, const float *) {
   return firePlain(v, n, p, key, out);
 }
 } // namespace

@@ -43,16 +43,22 @@ inline uint32_t behindDraw(__m256 low, __m256 high, float scale, float drawn) {
   return bits(_mm256_set_m128(q1, q0), low) | bits(_mm256_set_m128(q3, q2), high) << 8;
 }
 
-/** Up to eight blocks, `v` padded with zeros to all of them; `begin` is the first line. */
-inline int fireBlocks(
-    const float *v, int n_blocks, int begin, float scale, float block_scale, Key32 key,
-    int32_t *out) {
-  constexpr int blocks = 8;
-  __m256 r[blocks];
-  for (int b = 0; b < blocks; b++) {
-    r[b] = b < n_blocks ? _mm256_add_ps(abs8(_mm256_loadu_ps(v + lines_per_block * b)),
-                                        abs8(_mm256_loadu_ps(v + lines_per_block * b + 8)))
-                        : _mm256_setzero_ps();
+/** What one word holds: blocks that are drawn together. */
+constexpr int blocks_at_once = 64;
+
+/** Blocks as bits: those to be looked at, and those of which the block's draw chooses a line. */
+struct OpenBlocks {
+  uint64_t open, sparse;
+};
+
+/** Sums and draws of n <= 8 blocks from `block` on, whose absolute values lie at at(b). */
+template <typename At>
+inline OpenBlocks openBlocks(At at, int n, int block, float block_scale, Key32 key, float *draws) {
+  __m256 r[8];
+#pragma GCC unroll 8
+  for (int b = 0; b < 8; b++) {
+    r[b] = b < n ? _mm256_add_ps(abs8(_mm256_loadu_ps(at(b))), abs8(_mm256_loadu_ps(at(b) + 8)))
+                 : _mm256_setzero_ps();
   }
   const __m256 q0 = _mm256_hadd_ps(_mm256_hadd_ps(r[0], r[1]), _mm256_hadd_ps(r[2], r[3]));
   const __m256 q1 = _mm256_hadd_ps(_mm256_hadd_ps(r[4], r[5]), _mm256_hadd_ps(r[6], r[7]));
@@ -61,60 +67,78 @@ inline int fireBlocks(
   const __m256 expected = _mm256_mul_ps(sums, _mm256_set1_ps(block_scale));
   const __m256i index = _mm256_add_epi32(
       _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0),
-      _mm256_set1_epi32((int)(block_stream + (uint32_t)(begin / lines_per_block))));
+      _mm256_set1_epi32((int)(block_stream + (uint32_t)block)));
   const __m256 drawn = _mm256_cvtepi32_ps(_mm256_srli_epi32(draw8(key, index), 1));
-  const __m256 sparse =
-      _mm256_cmp_ps(expected, _mm256_set1_ps(sparse_block * two_to_31), _CMP_LE_OQ);
-  const auto is_sparse = (uint32_t)_mm256_movemask_ps(sparse);
-  const auto candidates =
-      (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(drawn, expected, _CMP_LT_OQ));
-  uint32_t open = (candidates | ~is_sparse) & ((1u << n_blocks) - 1);
-  if (open == 0) {
-    return 0;
-  }
-  float draws[blocks];
   _mm256_storeu_ps(draws, drawn);
-  int count = 0;
-  for (; open != 0; open &= open - 1) {
-    const int b = __builtin_ctz(open);
-    const float *block = v + lines_per_block * b;
-    const __m256 low = abs8(_mm256_loadu_ps(block));
-    const __m256 high = abs8(_mm256_loadu_ps(block + 8));
-    const int first = begin + lines_per_block * b;
-    uint32_t fired = linesThatFire(low, high, scale, key, first);
-    if ((is_sparse >> b & 1) != 0) {
-      fired = thinned(behindDraw(low, high, block_scale, draws[b]), fired);
-    }
-    for (; fired != 0; fired &= fired - 1) {
-      const int k = __builtin_ctz(fired);
-      out[count++] = block[k] < 0.0f ? -(first + k + 1) : first + k + 1;
-    }
-  }
-  return count;
+  const auto sparse = (uint32_t)_mm256_movemask_ps(
+      _mm256_cmp_ps(expected, _mm256_set1_ps(sparse_block * two_to_31), _CMP_LE_OQ));
+  const auto candidates = (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(drawn, expected, _CMP_LT_OQ));
+  return {(candidates | ~sparse) & ((1u << n) - 1), sparse};
 }
 
-int fire(const float *v, int n, float p, Key32 key, int32_t *out) {
+int fire(const float *v, int n, float p, Key32 key, int32_t *out, const float *next) {
   if (n < fewest_lines) {
     return fireLines(v, n, p, key, out);
   }
-  constexpr int lines = 8 * lines_per_block;
   const float scale = p * two_to_24;
   const float block_scale = p * two_to_31;
-  int count = 0;
-  int j = 0;
-  for (; j + lines <= n; j += lines) {
-    count += fireBlocks(v + j, 8, j, scale, block_scale, key, out + count);
+  const int whole = n / lines_per_block;
+  const int n_blocks = (n + lines_per_block - 1) / lines_per_block;
+  float padded[lines_per_block]; // the last block, where it is not whole
+  if (whole < n_blocks) {
+    std::memset(padded, 0, sizeof padded);
+    std::memcpy(padded, v + whole * lines_per_block, (n - whole * lines_per_block) * sizeof(float));
   }
-  const int n_blocks = (n - j + lines_per_block - 1) / lines_per_block;
-  if (j + n_blocks * lines_per_block == n) {
-    if (n_blocks > 0) {
-      count += fireBlocks(v + j, n_blocks, j, scale, block_scale, key, out + count);
+  const auto at = [&](int block) { return block < whole ? v + block * lines_per_block : padded; };
+  int count = 0;
+  for (int begin = 0; begin < n_blocks; begin += blocks_at_once) {
+    const int end = begin + blocks_at_once < n_blocks ? begin + blocks_at_once : n_blocks;
+    float draws[blocks_at_once];
+    uint64_t open = 0;
+    uint64_t sparse = 0;
+    const auto take = [&](int block, const OpenBlocks &found) {
+      open |= found.open << (block - begin);
+      sparse |= found.sparse << (block - begin);
+    };
+    int block = begin;
+    for (; block + 8 <= (end < whole ? end : whole); block += 8) {
+      const float *first = v + block * lines_per_block;
+      if (next != nullptr) {
+        for (int b = 0; b < 8; b++) {
+          __builtin_prefetch(next + (block + b) * lines_per_block, 0, 2);
+        }
+      }
+      take(block, openBlocks([first](int b) { return first + b * lines_per_block; }, 8, block,
+                             block_scale, key, draws + (block - begin)));
     }
-  } else {
-    float padded[lines];
-    std::memset(padded + (n_blocks - 1) * lines_per_block, 0, lines_per_block * sizeof(float));
-    std::memcpy(padded, v + j, (size_t)(n - j) * sizeof(float));
-    count += fireBlocks(padded, n_blocks, j, scale, block_scale, key, out + count);
+    if (block < end) {
+      take(block, openBlocks([&](int b) { return at(block + b); }, end - block, block,
+                             block_scale, key, draws + (block - begin)));
+    }
+    for (; open != 0; open &= open - 1) {
+      const int b = __builtin_ctzll(open);
+      const float *lines = at(begin + b);
+      const __m256 low = abs8(_mm256_loadu_ps(lines));
+      const __m256 high = abs8(_mm256_loadu_ps(lines + 8));
+      const int first = (begin + b) * lines_per_block;
+      uint32_t fired = linesThatFire(low, high, scale, key, first);
+      if ((sparse >> b & 1) != 0) {
+        fired = thinned(behindDraw(low, high, block_scale, draws[b]), fired);
+      }
+      // The first without a branch: most often there is one.
+      const auto put = [&](int k) {
+        int32_t bits;
+        std::memcpy(&bits, lines + k, sizeof bits);
+        const int32_t negative = bits >> 31;
+        out[count] = ((first + k + 1) ^ negative) - negative;
+      };
+      put(__builtin_ctz(fired | 1u << 15));
+      count += fired != 0 ? 1 : 0;
+      for (fired &= fired - 1; fired != 0; fired &= fired - 1) {
+        put(__builtin_ctz(fired));
+        count++;
+      }
+    }
   }
   return count;
 }

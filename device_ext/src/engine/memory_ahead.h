@@ -23,32 +23,22 @@ public:
          {(const float *)all.w, all.scale_up, all.scale_down, all.slope_up, all.slope_down,
           all.reference, all.min_bound, all.max_bound, (const float *)all.total, all.rest}) {
       if (array != nullptr) {
-        arrays_[n_arrays_++] = array;
+        arrays_.arrays[arrays_.n_arrays++] = array;
       }
     }
   }
 
-  /** The row whose events come next. */
-  void beginRow(int row) {
-    at_ = end_ = 0;
+  /** What to ask for during the events of this row, which come next. */
+  AskedAhead during(int row) const {
+    AskedAhead ahead = arrays_;
     if (row + 1 < d_size_ && dense(row + 1)) {
       const int64_t lines = (x_size_ + floats_a_line - 1) / floats_a_line;
       const int64_t steps = std::max<int64_t>(1, rows_.starts[row + 1] - rows_.starts[row]);
-      stride_ = (lines + steps - 1) / steps * floats_a_line;
-      at_ = (int64_t)(row + 1) * x_size_;
-      end_ = at_ + x_size_;
+      ahead.stride = (lines + steps - 1) / steps * floats_a_line;
+      ahead.at = (int64_t)(row + 1) * x_size_;
+      ahead.end = ahead.at + x_size_;
     }
-  }
-
-  /** Before each event of the row. */
-  void step() {
-    const int64_t until = std::min(at_ + stride_, end_);
-    for (int a = 0; a < n_arrays_; a++) {
-      for (int64_t j = at_; j < until; j += floats_a_line) {
-        __builtin_prefetch(arrays_[a] + j, 0, 2); // into the second cache: a row fills the first
-      }
-    }
-    at_ = until;
+    return ahead;
   }
 
 private:
@@ -60,11 +50,7 @@ private:
   const RowEvents &rows_;
   const int64_t x_size_;
   const int d_size_;
-  const float *arrays_[10];
-  int n_arrays_ = 0;
-  int64_t at_ = 0; ///< in the next row; at end_ where it is not asked for
-  int64_t end_ = 0;
-  int64_t stride_ = 0;
+  AskedAhead arrays_{};
 };
 
 } // namespace warmtile

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "engine/drawing.h"
 #include "engine/memory_ahead.h"
@@ -31,18 +32,36 @@ Key32 writeKey(const DeviceLine &line, uint64_t key) {
   return line.write_noise_std > 0.0f ? split(childKey(key, write_stream)) : Key32{};
 }
 
+/** Slots that a row's pulses come in at a time, and their lines where a slot has not more: enough
+ * that the noise of one does not wait for itself. */
+constexpr int slots_at_once = 4;
+constexpr int lines_at_once = 128;
+/** Events whose lines are asked for ahead. */
+constexpr int64_t events_ahead = 8;
+
 void pulseRow(
-    const DeviceArrays &device, int row, const RowEvents &rows, MemoryAhead &ahead, float *scratch) {
+    const DeviceArrays &device, int row, const RowEvents &rows, const MemoryAhead &memory, float *scratch) {
   const DeviceLine line = device.from((int64_t)row * device.x_size);
   const auto pulse = kernels().pulse;
-  ahead.beginRow(row);
-  for (int64_t e = rows.starts[row]; e < rows.starts[row + 1]; e++) {
-    ahead.step();
-    const RowEvent &event = rows.events[e];
-    const uint64_t key = childKey(event.key, (uint64_t)row);
-    pulse(
-        line, event.x_lines, event.x_count, event.direction, split(key),
-        writeKey(line, key), scratch);
+  const int64_t end = rows.starts[row + 1];
+  AskedAhead ahead = memory.during(row);
+  SlotPulses slots[slots_at_once];
+  for (int64_t e = rows.starts[row]; e < end;) {
+    int n = 0;
+    int n_lines = 0;
+    do {
+      const RowEvent &event = rows.events[e];
+      if (e + events_ahead < end) {
+        const int32_t *lines = rows.events[e + events_ahead].x_lines;
+        __builtin_prefetch(lines);
+        __builtin_prefetch(lines + 16);
+      }
+      const uint64_t key = childKey(event.key, (uint64_t)row);
+      slots[n++] = {event.x_lines, event.x_count, event.direction, split(key), writeKey(line, key)};
+      n_lines += event.x_count;
+      e++;
+    } while (e < end && n < slots_at_once && n_lines + rows.events[e].x_count <= lines_at_once);
+    pulse(line, slots, n, ahead, scratch);
   }
 }
 
@@ -147,7 +166,8 @@ uint64_t applyPulseTrains(
     }
   }
 
-  sortByRow(blocks, (size_t)n_blocks, device.d_size, rule.lr < 0.0f ? -1 : 1, rows);
+  sortByRow(
+      blocks, (size_t)n_blocks, device.d_size, rule.lr < 0.0f ? -1 : 1, draw_threads, rows);
   RowEvents &sorted = rows;
   const int pulse_threads =
       sorted.pulses >= pulses_worth_a_thread ? std::min(rule.n_threads, device.d_size) : 1;
@@ -155,18 +175,23 @@ uint64_t applyPulseTrains(
   const int stretch = std::clamp(device.d_size / (8 * pulse_threads), 1, 32);
 #pragma omp parallel num_threads(pulse_threads) if (pulse_threads > 1)
   {
-    std::vector<float> scratch((size_t)noiseRoom(sorted.max_lines));
-    MemoryAhead ahead(device, sorted);
+    std::vector<float> scratch((size_t)noiseRoom(std::max(sorted.max_lines, lines_at_once)));
+    const MemoryAhead memory(device, sorted);
 #pragma omp for schedule(dynamic, stretch)
     for (int i = 0; i < device.d_size; i++) {
-      pulseRow(device, i, sorted, ahead, scratch.data());
+      pulseRow(device, i, sorted, memory, scratch.data());
     }
   }
   return sorted.pulses;
 }
 
-uint64_t
-applyColumn(const DeviceArrays &device, int column, const float *d, const UpdateRule &rule) {
+uint64_t applyColumn(
+    const DeviceArrays &device,
+    int column,
+    const float *d,
+    const UpdateRule &rule,
+    std::vector<int> &rows) {
+  rows.clear();
   const auto trains = TrainRule(rule)(1.0f, kernels().absMax(d, device.d_size));
   static thread_local Lines fired;
   static thread_local std::vector<float> scratch;
@@ -182,12 +207,14 @@ applyColumn(const DeviceArrays &device, int column, const float *d, const Update
     const int n =
         fireInto(fired, d, device.d_size, trains.A, childKey(rule.key, 2 * slot + 1));
     for (int32_t &f : fired) { // rows of the column, as offsets into the row-major arrays
+      rows.push_back(std::abs(f) - 1);
       f = f < 0 ? (f + 1) * device.x_size - 1 : (f - 1) * device.x_size + 1;
     }
     const uint64_t key = childKey(rule.key, noise_stream + slot);
-    kernels().pulse(
-        line, fired.data(), n, rule.lr < 0.0f ? -1 : 1, split(key), writeKey(line, key),
-        scratch.data());
+    const SlotPulses slots{
+        fired.data(), n, rule.lr < 0.0f ? -1 : 1, split(key), writeKey(line, key)};
+    AskedAhead nothing{};
+    kernels().pulse(line, &slots, 1, nothing, scratch.data());
     pulses += (uint64_t)n;
   }
   return pulses;
@@ -212,9 +239,10 @@ uint64_t applyRow(const DeviceArrays &device, int row, const float *x, const Upd
     fired.clear();
     const int n = fireInto(fired, x, device.x_size, trains.B, childKey(rule.key, 2 * slot));
     const uint64_t key = childKey(rule.key, noise_stream + slot);
-    kernels().pulse(
-        line, fired.data(), n, rule.lr < 0.0f ? -1 : 1, split(key), writeKey(line, key),
-        scratch.data());
+    const SlotPulses slots{
+        fired.data(), n, rule.lr < 0.0f ? -1 : 1, split(key), writeKey(line, key)};
+    AskedAhead nothing{};
+    kernels().pulse(line, &slots, 1, nothing, scratch.data());
     pulses += (uint64_t)n;
   }
   return pulses;

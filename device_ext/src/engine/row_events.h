@@ -23,10 +23,23 @@ struct RowEvents {
   std::vector<int64_t> pulses_in; ///< of each row
   uint64_t pulses = 0;
   int32_t max_lines = 0;
+
+  /** What one thread's blocks hold: sortByRow()'s own. */
+  struct Share {
+    std::vector<int64_t> next; ///< events of each row, then where the next one goes
+    std::vector<int64_t> pulses_in;
+    int32_t max_lines;
+  };
+  std::vector<Share> shares;
 };
 
 /** Sorts the events of the first `n_blocks` blocks; `lr_sign` turns their directions. */
 void sortByRow(
-    const std::vector<Block> &blocks, size_t n_blocks, int d_size, int lr_sign, RowEvents &rows);
+    const std::vector<Block> &blocks,
+    size_t n_blocks,
+    int d_size,
+    int lr_sign,
+    int n_threads,
+    RowEvents &rows);
 
 } // namespace warmtile
