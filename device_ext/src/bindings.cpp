@@ -3,12 +3,13 @@
 #include <pybind11/stl.h>
 
 #include <cmath>
+#include <cstring>
+#include <vector>
 
 #include "access.h"
 #include "engine/engine.h"
 #include "engine/kernels.h"
 #include "engine/vectors.h"
-#include "engine/normal.h"
 #include "engine/pulse_trains.h"
 #include "keys.h"
 #include "seeding.h"
@@ -180,12 +181,11 @@ void declareEngine(py::module_ &m) {
     return out;
   });
   m.def("normals", [](const py::array_t<uint32_t, py::array::c_style> &bits) {
-    py::array_t<float> out(bits.size());
-    auto *p = out.mutable_data();
-    for (py::ssize_t i = 0; i < bits.size(); i++) {
-      p[i] = warmtile::normal(bits.data()[i]);
-    }
-    return out;
+    constexpr size_t group = 16; // room up to the next multiple
+    std::vector<float> values(((size_t)bits.size() + group - 1) / group * group);
+    std::memcpy(values.data(), bits.data(), (size_t)bits.size() * sizeof(float));
+    warmtile::kernels().normals((int)bits.size(), values.data());
+    return py::array_t<float>(bits.size(), values.data());
   });
   m.def("fire", [](const FloatArray &v, float p, uint64_t key) {
     std::vector<int32_t> lines((size_t)v.size() + warmtile::fire_slack);

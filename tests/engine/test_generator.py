@@ -159,7 +159,9 @@ def test_tails_of_normals_have_their_share() -> None:
             assert p > 1e-5, f"beyond {threshold}: {int(tail.sum())} of {len(z)}, p = {p:.2g}"
 
 
-def test_normals_are_the_quantiles_of_their_bits() -> None:
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_normals_are_the_quantiles_of_their_bits(kernels: str) -> None:
+    assert _core.use_kernels(kernels)
     # 2**23 points, symmetric about 0; all but the outermost within 1e-5 of scipy's quantile.
     step = np.arange(0, 1 << 23, 37, dtype=np.uint32)
     step = np.concatenate([step[:200], step, (1 << 23) - 1 - step[:200]])
@@ -280,7 +282,7 @@ def test_draws_of_blocks_are_independent_of_those_of_lines() -> None:
     assert_independent(blocks[:, :-1], blocks[:, 1:], "neighbouring blocks")
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 257])
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 257, 1023, 1024, 1025, 2300])
 @pytest.mark.parametrize("scale", [0.4, 0.03, 0.002])
 def test_kernels_fire_the_same_lines(n: int, scale: float) -> None:
     generator = np.random.default_rng(n)

@@ -31,8 +31,8 @@ struct Trains {
   TrainScales scales;
 };
 
-/** Draws all slots of one vector; asks for x only where a line of d has fired. `next_x`, where it is
- * not null, are the lines of x that will be read after this vector's. */
+/** Draws all slots of one vector; asks for x only where a line of d has fired. `next_x`, where not
+ * null, are the lines of x that will be read after this vector's. */
 void drawVector(
     Block &block,
     const Trains &trains,

@@ -75,7 +75,7 @@ private:
   std::vector<float> columns_;
 };
 
-/** Appends to `lines` what fires in one slot; returns the number. `next` as in the kernels' fire(). */
+/** Appends to `lines` what fires in one slot; returns the number. `next`: see fire() in kernels.h. */
 int fireInto(
     Lines &lines, const float *v, int n, float p, uint64_t key, const float *next = nullptr);
 

@@ -163,6 +163,10 @@ struct Kernels {
       int n,
       int n_lines);
 
+  /** Turns n words of random bits into standard normal numbers, in place; see normal.h. `values`
+   * has room for the next multiple of 16. */
+  void (*normals)(int n, float *values);
+
   /** Pulses of several slots, one after the other, on a line of devices; before each a stretch of
    * `ahead` is asked for. noiseRoom() says how large `scratch` is. */
   void (*pulse)(

@@ -43,6 +43,6 @@ float absMax(const float *v, int n) {
 } // namespace
 
 const Kernels kernels_avx2 = {
-    "avx2", absMax, survey, trainScales, mayFire, fire, addProducts, pulse};
+    "avx2", absMax, survey, trainScales, mayFire, fire, addProducts, normals, pulse};
 
 } // namespace warmtile

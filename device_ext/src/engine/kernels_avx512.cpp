@@ -53,6 +53,6 @@ inline uint32_t linesThatFire(__m256 low, __m256 high, float scale, Key32 key, i
 } // namespace
 
 const Kernels kernels_avx512 = {
-    "avx512", absMax, survey, trainScales, mayFire, fire, addProducts, pulse};
+    "avx512", absMax, survey, trainScales, mayFire, fire, addProducts, normals, pulse};
 
 } // namespace warmtile

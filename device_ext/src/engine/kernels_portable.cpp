@@ -16,6 +16,6 @@ int fire(const float *v, int n, float p, Key32 key, int32_t *out, const float *)
 } // namespace
 
 const Kernels kernels_portable = {
-    "portable", absMax, survey, trainScales, mayFire, fire, addProducts, pulse};
+    "portable", absMax, survey, trainScales, mayFire, fire, addProducts, normals, pulse};
 
 } // namespace warmtile

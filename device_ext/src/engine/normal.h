@@ -1,4 +1,8 @@
-// Standard normal numbers without library calls.
+// Standard normal numbers without library calls: sqrt(2) * erfinv(x) with x uniform on 2**23
+// symmetric points in (-1, 1), so that none is beyond 5.3.
+//
+// Polynomials for erfinv in single precision: M. Giles, "Approximating the erfinv function", GPU
+// Computing Gems Jade, 2012.
 #pragma once
 
 #include <cmath>
@@ -47,19 +51,6 @@ WARMTILE_HD float deepNormal(float x, float w) {
   p = p * t + 1.00167406f;
   p = p * t + 2.83297682f;
   return 1.41421356f * x * p;
-}
-
-/**
- * Standard normal from 32 random bits: sqrt(2) * erfinv(x) with x uniform on 2**23 symmetric
- * points in (-1, 1), so |result| < 5.3.
- *
- * Polynomials for erfinv in single precision: M. Giles, "Approximating the erfinv function", GPU
- * Computing Gems Jade, 2012.
- */
-WARMTILE_HD float normal(uint32_t bits) {
-  const float x = symmetric(bits);
-  const float w = tailDepth(x);
-  return w < deep_tail ? centralNormal(x, w) : deepNormal(x, w);
 }
 
 } // namespace

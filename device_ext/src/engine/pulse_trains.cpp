@@ -40,7 +40,11 @@ constexpr int lines_at_once = 128;
 constexpr int64_t events_ahead = 8;
 
 void pulseRow(
-    const DeviceArrays &device, int row, const RowEvents &rows, const MemoryAhead &memory, float *scratch) {
+    const DeviceArrays &device,
+    int row,
+    const RowEvents &rows,
+    const MemoryAhead &memory,
+    float *scratch) {
   const DeviceLine line = device.from((int64_t)row * device.x_size);
   const auto pulse = kernels().pulse;
   const int64_t end = rows.starts[row + 1];
