@@ -38,6 +38,12 @@ class KeyedSGD(AnalogSGD):
 
     _parts: _Parts | None = None
 
+    # What torch decorates these with hides them from its compiler, and imports that for it: two
+    # seconds of every start.
+    add_param_group = inspect.unwrap(SGD.add_param_group)
+    state_dict = inspect.unwrap(SGD.state_dict)
+    load_state_dict = inspect.unwrap(SGD.load_state_dict)
+
     def _taken_apart(self) -> _Parts:
         ids = tuple([id(p) for group in self.param_groups for p in group["params"]])
         if self._parts is None or self._parts.ids != ids:

@@ -19,10 +19,11 @@ def deterministic(seed: int, threads: int) -> Iterator[None]:
         threads: CPU threads of torch.
     """
     threads_before = torch.get_num_threads()
-    strict_before = torch.are_deterministic_algorithms_enabled()
+    strict_before = torch.get_deterministic_debug_mode()
     fill_before = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # As use_deterministic_algorithms(True), which also imports torch's compiler: two seconds.
+    torch.set_deterministic_debug_mode("error")
     # Filling fresh memory finds bugs; it changes no result and costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.manual_seed(seed)
@@ -30,5 +31,5 @@ def deterministic(seed: int, threads: int) -> Iterator[None]:
         yield
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = fill_before  # type: ignore[attr-defined]
-        torch.use_deterministic_algorithms(strict_before)
+        torch.set_deterministic_debug_mode(strict_before)
         torch.set_num_threads(threads_before)
