@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,3 +212,21 @@ def test_loggers_are_left_as_they_were(short_run):
     before = (list(logger.handlers), logger.level, logger.propagate)
     short_run("a", "algorithm=sgd", "run.epochs=0")
     assert (list(logger.handlers), logger.level, logger.propagate) == before
+
+
+def test_a_start_does_not_import_torchs_compiler(tmp_path):
+    # It takes longer than everything else of a start together, and nothing uses it.
+    script = (
+        "import sys\n"
+        "from runner.app import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    command = [
+        sys.executable, "-c", script, *WARM, "data=mnist5k", "data.train_limit=16", "run.epochs=1",
+        f"run.dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "False"

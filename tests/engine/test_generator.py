@@ -282,7 +282,7 @@ def test_draws_of_blocks_are_independent_of_those_of_lines() -> None:
     assert_independent(blocks[:, :-1], blocks[:, 1:], "neighbouring blocks")
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 257, 1023, 1024, 1025, 2300])
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 15, 16, 17, 31, 33, 100, 257, 1023, 1024, 1025, 2300])
 @pytest.mark.parametrize("scale", [0.4, 0.03, 0.002])
 def test_kernels_fire_the_same_lines(n: int, scale: float) -> None:
     generator = np.random.default_rng(n)
