@@ -140,9 +140,9 @@ def train(task: Training) -> dict[str, Any]:
     }
 
 
-def plan(cases: Sequence[str], seeds: int) -> Iterator[Training]:
+def plan(cases: Sequence[str], seeds: Iterable[int]) -> Iterator[Training]:
     """All trainings, seed by seed, so that the cases grow side by side."""
-    for seed, case, engine in itertools.product(range(1, seeds + 1), cases, ENGINES):
+    for seed, case, engine in itertools.product(seeds, cases, ENGINES):
         yield Training(case, engine, seed)
 
 
@@ -261,13 +261,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "equivalence")
     parser.add_argument("--seeds", type=int, default=10, help="trainings of each arm and case")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--workers", type=int, default=1, help="trainings at a time")
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--report", action="store_true", help="only print the table")
     arguments = parser.parse_args()
     path = arguments.out / "results.jsonl"
     if not arguments.report:
-        run(plan(arguments.cases, arguments.seeds), path, arguments.workers)
+        seeds = range(arguments.first, arguments.first + arguments.seeds)
+        run(plan(arguments.cases, seeds), path, arguments.workers)
     table = report(read_results(path))
     print(table)
     if not arguments.report:

@@ -52,7 +52,6 @@ inline float stepped(const DeviceLine &d, int j, float w, bool down, float noise
   const float lo = d.min_bound[j];
   const float hi = d.max_bound[j];
   if constexpr (rule == StepRule::ConstantStep) {
-    // Which way is as good as random, so it chooses addresses and signs, not branches.
     const float step = (1.0f + noise) * (down ? d.scale_down : d.scale_up)[j];
     w += down ? -step : step;
     return upper(lower(w, hi), lo);
