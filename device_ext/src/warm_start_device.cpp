@@ -375,10 +375,13 @@ template <typename T> const T *WarmStartTransferRPUDevice<T>::restWeights(T **we
 
 template <typename T>
 void WarmStartTransferRPUDevice<T>::reduceColumn(
-    T **weights, int column, const std::vector<int> &rows) {
+    T **weights, int column, const std::vector<char> &marked) {
   const T gamma = this->reduce_weightening_[0];
-  for (const int row : rows) {
-    const auto at = (size_t)row * (size_t)this->x_size_ + (size_t)column;
+  for (size_t row = 0; row < marked.size(); row++) {
+    if (marked[row] == 0) {
+      continue;
+    }
+    const auto at = row * (size_t)this->x_size_ + (size_t)column;
     rest_[at] = restOf(at);
     weights[0][at] = rest_[at] + gamma * this->weights_vec_[0][0][at];
   }

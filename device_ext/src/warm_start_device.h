@@ -124,8 +124,8 @@ public:
   /** sum over k >= 1 of gamma_vec[k] * w_k, all cross-points. Kept, since only transfers change it;
    * made anew, and `weights` reduced with it, after anything else has touched the devices. */
   const T *restWeights(T **weights);
-  /** Reduces one column of the devices again, in the given rows. */
-  void reduceColumn(T **weights, int column, const std::vector<int> &rows);
+  /** Reduces one column of the devices again, in the rows that are marked. */
+  void reduceColumn(T **weights, int column, const std::vector<char> &marked);
   /** Must be called after the devices' weights were changed from outside. */
   void invalidateRest() { rest_stale_ = true; }
   bool fullyHidden() const { return this->fully_hidden_; }

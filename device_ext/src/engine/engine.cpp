@@ -124,7 +124,7 @@ private:
   const float *rest_;
   uint64_t n_transfers_ = 0;
   std::vector<float> column_;
-  std::vector<int> pulsed_rows_;
+  std::vector<char> pulsed_rows_; ///< marks
 };
 
 } // namespace

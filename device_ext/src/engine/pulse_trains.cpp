@@ -194,8 +194,8 @@ uint64_t applyColumn(
     int column,
     const float *d,
     const UpdateRule &rule,
-    std::vector<int> &rows) {
-  rows.clear();
+    std::vector<char> &pulsed) {
+  pulsed.assign((size_t)device.d_size, 0);
   const auto trains = TrainRule(rule)(1.0f, kernels().absMax(d, device.d_size));
   static thread_local Lines fired;
   static thread_local std::vector<float> scratch;
@@ -211,7 +211,7 @@ uint64_t applyColumn(
     const int n =
         fireInto(fired, d, device.d_size, trains.A, childKey(rule.key, 2 * slot + 1));
     for (int32_t &f : fired) { // rows of the column, as offsets into the row-major arrays
-      rows.push_back(std::abs(f) - 1);
+      pulsed[(size_t)std::abs(f) - 1] = 1;
       f = f < 0 ? (f + 1) * device.x_size - 1 : (f - 1) * device.x_size + 1;
     }
     const uint64_t key = childKey(rule.key, noise_stream + slot);

@@ -51,14 +51,13 @@ uint64_t applyPulseTrains(
     const UpdateRule &rule);
 
 /** Pulses of one vector whose x is one-hot at `column`: the write of a column transfer. `d` has
- * d_size entries; `rows` gets those that were pulsed, once for each slot. Returns the number of
- * pulses. */
+ * d_size entries, and `pulsed` gets a mark for each row that was. Returns the number of pulses. */
 uint64_t applyColumn(
     const DeviceArrays &device,
     int column,
     const float *d,
     const UpdateRule &rule,
-    std::vector<int> &rows);
+    std::vector<char> &pulsed);
 
 /** The same for a vector whose d is one-hot at `row`; `x` has x_size entries. */
 uint64_t applyRow(const DeviceArrays &device, int row, const float *x, const UpdateRule &rule);
